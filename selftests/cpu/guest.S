@@ -88,8 +88,18 @@ g_load32:
 	vmmcall
 	.code64
 
-/* Event handlers: count, look at what was pushed, compute for a while */
-	.globl	g_event, g_event_err, g_event_nmi, g_event_iret
+/* Load a segment register, which reads the GDT */
+	.globl	g_segload
+g_segload:
+	movl	$0x23, %eax
+	movl	%eax, %ds
+	vmmcall
+
+/*
+ * Event handlers.  r12 counts, r8 is the error code, r10 the return address;
+ * the long ones run for some ms of virtual time.
+ */
+	.globl	g_event, g_event_err, g_event_iret
 g_event_err:
 	popq	%r8
 g_event:
@@ -100,33 +110,33 @@ g_event:
 	jnz	1b
 	vmmcall
 g_event_iret:
+	movq	(%rsp), %r10
 	incq	%r12
 	iretq
-g_event_nmi:
-	incq	%r13
-	iretq
 
-/* Supervisor pieces that receive events; r14 marks how far they came */
-	.globl	g_spin, g_sti, g_sti_vmmcall, g_sti_nop, g_nops
-g_spin:
-	movl	$3000000, %ecx
-1:	decl	%ecx
-	jnz	1b
-	vmmcall
+/* Pieces that receive events; r14 marks how far they came */
+	.globl	g_sti, g_nops, g_nops2, g_sti_vmmcall, g_cr8, g_int
 g_sti:
 	incq	%r14
 	sti
 	incq	%r14
 	incq	%r14
-g_sti_nop:
 	vmmcall
 g_nops:
 	incq	%r14
-	incq	%r14
+g_nops2:
 	incq	%r14
 	vmmcall
 g_sti_vmmcall:
 	sti
+	vmmcall
+g_cr8:
+	movq	%rdi, %cr8
+	incq	%r14
+	movq	%cr8, %r9
+	vmmcall
+g_int:
+	int	$0x51
 	vmmcall
 
 	.balign	4096

@@ -75,7 +75,9 @@ typedef uint64_t u64;
 #define INTERCEPT2_VMRUN (1u << 0)
 #define INTERCEPT2_VMMCALL (1u << 1)
 
+#define V_TPR_MASK	0xfu
 #define V_IRQ		(1u << 8)
+#define V_INTR_PRIO(n)	((n) << 16)
 #define V_IGN_TPR	(1u << 20)
 #define V_INTR_MASKING	(1u << 24)
 
@@ -180,9 +182,10 @@ GUEST(g_invlpg); GUEST(g_invlpg_sys);
 GUEST(g_wrmsr); GUEST(g_rdmsr);
 GUEST(g_wrmsr_vmmcall); GUEST(g_rdmsr_vmmcall);
 GUEST(g_pf_handler); GUEST(g_load32);
-GUEST(g_event); GUEST(g_event_err); GUEST(g_event_nmi); GUEST(g_event_iret);
-GUEST(g_spin); GUEST(g_sti); GUEST(g_sti_nop); GUEST(g_sti_vmmcall);
-GUEST(g_nops);
+GUEST(g_segload);
+GUEST(g_event); GUEST(g_event_err); GUEST(g_event_iret);
+GUEST(g_sti); GUEST(g_nops); GUEST(g_nops2); GUEST(g_sti_vmmcall);
+GUEST(g_cr8); GUEST(g_int);
 
 #define USER_STACK_SIZE	4096
 extern u8 user_stack[USER_STACK_SIZE];

@@ -607,6 +607,13 @@ static void test_in_force(void)
 	r &= check_eq(regs.r8, 0xc3, "next VMRUN, tag 0");
 	ok(r, "nothing of TPT is left after #VMEXIT");
 
+	/* The GDT is not in the TPT table */
+	setup(4);
+	vmcb.rip = (u64)g_segload;
+	r = check_eq(vm_run(), SVM_EXIT_VMMCALL, "exit code");
+	r &= check_eq(vmcb.ds.selector, 0x23, "ds");
+	ok(r, "implicit supervisor accesses at CPL 3 walk CR3");
+
 	/* 32-bit code in long mode */
 	setup_low(g_load32, NULL);
 	vmcb.cs.selector = 0x1b;
