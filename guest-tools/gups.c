@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * gups: random updates of a large table, after the rules of the HPC Challenge
+ * benchmark RandomAccess, and its twin with the same updates in sequential
+ * order.  Verifies the table and reports the CPU's translation counters for the
+ * timed part.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "counters.h"
+
+/* a(n) = x^n modulo x^64 + x^2 + x + 1 over GF(2) */
+#define POLY 7
+#define MAX_THREADS 64
+
+static uint64_t *table;
+static uint64_t nr_words, nr_updates, nr_warmup;
+static int nr_threads = 1;
+static bool sequential;
+
+static const char usage_text[] =
+"usage: gups [OPTION...]\n"
+"  -s, --size=BYTES      size of the table, a power of two; K, M, G (256M)\n"
+"  -u, --updates=N       timed updates; K, M, G (4 for each word of the table)\n"
+"      --warmup=N        updates before these (65536)\n"
+"  -S, --sequential      update the words in sequence instead of at random\n"
+"  -t, --threads=N       threads, each on a CPU of its own (1)\n"
+"      --no-verify       do not verify the table\n"
+"      --huge=WHAT       \"never\" or \"always\": transparent huge pages for the\n"
+"                        table (the system's default)\n"
+"      --no-counters     do not read the CPU's counters\n"
+"      --wait-tpt[=S]    after the initialization print READY and wait until\n"
+"                        /proc/self/tpt says on, S seconds at most (60)\n"
+"      --wait-signal     after the initialization print READY, wait for SIGUSR1\n"
+"      --help\n"
+"\n"
+"Prints one line of key=value words.  Exit status: 0; 1 an error, or the table\n"
+"is wrong (one thread: any error, more: above 1 %); 2 wrong usage.\n";
+
+static void __attribute__((noreturn, format(printf, 2, 3)))
+fail(int status, const char *format, ...)
+{
+	va_list ap;
+
+	fputs("gups: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(status);
+}
+
+static uint64_t parse(const char *what, const char *s)
+{
+	char *end;
+	uint64_t v;
+	int shift = 0;
+
+	errno = 0;
+	v = strtoull(s, &end, 0);
+	if (*end == 'K')
+		shift = 10;
+	else if (*end == 'M')
+		shift = 20;
+	else if (*end == 'G')
+		shift = 30;
+	if (shift)
+		end++;
+	if (errno || end == s || *end || *s == '-' || v > UINT64_MAX >> shift)
+		fail(2, "%s: not a number: %s", what, s);
+	return v << shift;
+}
+
+static inline uint64_t next(uint64_t a)
+{
+	return (a << 1) ^ ((int64_t)a < 0 ? POLY : 0);
+}
+
+static uint64_t multiply(uint64_t a, uint64_t b)
+{
+	uint64_t r = 0;
+
+	for (; b; b >>= 1, a = next(a))
+		if (b & 1)
+			r ^= a;
+	return r;
+}
+
+/* a(n), where a thread begins that does the updates from n on */
+static uint64_t start(uint64_t n)
+{
+	uint64_t r = 1, x = 2;
+
+	for (; n; n >>= 1, x = multiply(x, x))
+		if (n & 1)
+			r = multiply(r, x);
+	return r;
+}
+
+/* The updates from number @from to @to - 1 */
+static void update(uint64_t from, uint64_t to)
+{
+	uint64_t *t = table;
+	uint64_t mask = nr_words - 1;
+	uint64_t a = start(from);
+	uint64_t i;
+
+	if (sequential) {
+		for (i = from; i < to; i++) {
+			a = next(a);
+			t[i & mask] ^= a;
+		}
+	} else {
+		for (i = from; i < to; i++) {
+			a = next(a);
+			t[a & mask] ^= a;
+		}
+	}
+}
+
+static void pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		fail(1, "CPU %d: %s", cpu, strerror(errno));
+}
+
+static pthread_barrier_t barrier;
+
+static void *thread(void *arg)
+{
+	uint64_t n = (uintptr_t)arg;
+
+	pin(n);
+	pthread_barrier_wait(&barrier);		/* all are there */
+	pthread_barrier_wait(&barrier);		/* the counters have been read */
+	update(nr_warmup + nr_updates * n / nr_threads,
+	       nr_warmup + nr_updates * (n + 1) / nr_threads);
+	pthread_barrier_wait(&barrier);		/* all have finished */
+	return NULL;
+}
+
+/*
+ * Reads a word of each page and writes it back, so that whatever is built on
+ * first access is there when the clock starts.
+ */
+static void touch(void)
+{
+	volatile uint64_t *t = table;
+	uint64_t i;
+
+	for (i = 0; i < nr_words; i += 4096 / sizeof(*t))
+		t[i] = t[i];
+}
+
+static uint64_t rss_bytes(void)
+{
+	unsigned long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	if (f) {
+		if (fscanf(f, "%*u %lu", &pages) != 1)
+			pages = 0;
+		fclose(f);
+	}
+	return (uint64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+/* The page size that maps most of the table */
+static unsigned long guest_page(void)
+{
+	unsigned long kb, huge = 0, from, to;
+	char line[512];
+	bool mine = false;
+	FILE *f = fopen("/proc/self/smaps", "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			mine = from < (uintptr_t)(table + nr_words) &&
+			       to > (uintptr_t)table;
+		else if (mine && sscanf(line, "AnonHugePages: %lu kB", &kb) == 1)
+			huge += kb;
+	}
+	if (f)
+		fclose(f);
+	return huge * 1024 > nr_words * sizeof(*table) / 2 ? 2 << 20 : 4096;
+}
+
+static bool tpt_is_on(void)
+{
+	char line[128], state[32];
+	bool on = false;
+	FILE *f = fopen("/proc/self/tpt", "r");
+
+	if (!f)
+		fail(1, "/proc/self/tpt: %s", strerror(errno));
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "state: %31s", state) == 1)
+			on = !strcmp(state, "on");
+	}
+	fclose(f);
+	return on;
+}
+
+static void wait_tpt(unsigned int seconds)
+{
+	const struct timespec nap = { .tv_nsec = 10000000 };
+	unsigned int n;
+
+	for (n = 0; !tpt_is_on(); n++) {
+		if (n == seconds * 100)
+			fail(1, "TPT was not switched on within %u s", seconds);
+		nanosleep(&nap, NULL);
+	}
+}
+
+static void ready(void)
+{
+	printf("READY %d\n", getpid());
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	enum { WARMUP = 256, NO_VERIFY, HUGE, NO_COUNTERS, WAIT_TPT, WAIT_SIGNAL, HELP };
+	static const struct option options[] = {
+		{ "size", required_argument, NULL, 's' },
+		{ "updates", required_argument, NULL, 'u' },
+		{ "warmup", required_argument, NULL, WARMUP },
+		{ "sequential", no_argument, NULL, 'S' },
+		{ "threads", required_argument, NULL, 't' },
+		{ "no-verify", no_argument, NULL, NO_VERIFY },
+		{ "huge", required_argument, NULL, HUGE },
+		{ "no-counters", no_argument, NULL, NO_COUNTERS },
+		{ "wait-tpt", optional_argument, NULL, WAIT_TPT },
+		{ "wait-signal", no_argument, NULL, WAIT_SIGNAL },
+		{ "help", no_argument, NULL, HELP },
+		{ }
+	};
+	struct counter_source source[MAX_THREADS];
+	struct counters before = { }, after = { };
+	uint64_t size = 256 << 20, i, errors = 0;
+	bool verify = true, have_counters = true, wait_signal = false;
+	unsigned int wait_on = 0;
+	const char *huge = NULL;
+	pthread_t id[MAX_THREADS];
+	sigset_t usr1;
+	int c, n, sig;
+
+	nr_warmup = 65536;
+	while ((c = getopt_long(argc, argv, "s:u:St:", options, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			size = parse("--size", optarg);
+			break;
+		case 'u':
+			nr_updates = parse("--updates", optarg);
+			break;
+		case WARMUP:
+			nr_warmup = parse("--warmup", optarg);
+			break;
+		case 'S':
+			sequential = true;
+			break;
+		case 't':
+			nr_threads = parse("--threads", optarg);
+			break;
+		case NO_VERIFY:
+			verify = false;
+			break;
+		case HUGE:
+			huge = optarg;
+			break;
+		case NO_COUNTERS:
+			have_counters = false;
+			break;
+		case WAIT_TPT:
+			wait_on = optarg ? parse("--wait-tpt", optarg) : 60;
+			break;
+		case WAIT_SIGNAL:
+			wait_signal = true;
+			break;
+		case HELP:
+			fputs(usage_text, stdout);
+			return 0;
+		default:
+			return 2;
+		}
+	}
+	if (optind != argc)
+		fail(2, "unexpected argument: %s", argv[optind]);
+	if (size < 4096 || size & (size - 1))
+		fail(2, "--size: not a power of two of at least 4K");
+	if (nr_threads < 1 || nr_threads > MAX_THREADS)
+		fail(2, "--threads: not between 1 and %d", MAX_THREADS);
+	if (nr_threads > sysconf(_SC_NPROCESSORS_ONLN))
+		fail(2, "--threads: more than there are CPUs");
+	if (huge && strcmp(huge, "never") && strcmp(huge, "always"))
+		fail(2, "--huge: neither \"never\" nor \"always\": %s", huge);
+
+	nr_words = size / sizeof(*table);
+	if (!nr_updates)
+		nr_updates = 4 * nr_words;
+
+	/* aligned to what a huge page needs */
+	table = mmap(NULL, size + (2 << 20), PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (table == MAP_FAILED)
+		fail(1, "no memory for %" PRIu64 " bytes", size);
+	table = (uint64_t *)(((uintptr_t)table + (2 << 20) - 1) & -(2UL << 20));
+	if (huge && madvise(table, size, !strcmp(huge, "always") ?
+			    MADV_HUGEPAGE : MADV_NOHUGEPAGE))
+		fail(1, "--huge=%s: %s", huge, strerror(errno));
+
+	/* waited for, so it must not be delivered to a thread */
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &usr1, NULL);
+
+	pin(0);
+	for (n = 0; n < nr_threads; n++) {
+		source[n].fd = -1;
+		if (have_counters && counters_open(&source[n], n))
+			have_counters = false;
+	}
+	pthread_barrier_init(&barrier, NULL, nr_threads);
+	for (n = 1; n < nr_threads; n++)
+		if (pthread_create(&id[n], NULL, thread, (void *)(uintptr_t)n))
+			fail(1, "cannot create a thread");
+
+	for (i = 0; i < nr_words; i++)
+		table[i] = i;
+
+	if (wait_on || wait_signal)
+		ready();
+	if (wait_signal)
+		sigwait(&usr1, &sig);
+	if (wait_on)
+		wait_tpt(wait_on);
+
+	touch();
+	update(0, nr_warmup);
+
+	pthread_barrier_wait(&barrier);
+	counters_begin(source, nr_threads, &before);
+	pthread_barrier_wait(&barrier);
+	update(nr_warmup, nr_warmup + nr_updates / nr_threads);
+	pthread_barrier_wait(&barrier);
+	counters_end(source, nr_threads, &after);
+	counters_sub(&after, &before);
+
+	for (n = 1; n < nr_threads; n++)
+		pthread_join(id[n], NULL);
+
+	printf("workload=%s size=%" PRIu64 " updates=%" PRIu64 " threads=%d guest_page=%lu rss_bytes=%" PRIu64,
+	       sequential ? "sequential" : "random", size, nr_updates, nr_threads,
+	       guest_page(), rss_bytes());
+	if (have_counters)
+		counters_print(&after);
+	else
+		printf(" virtual_ns=%" PRIu64, after.ns);
+
+	if (verify) {
+		/* an update undoes itself */
+		update(0, nr_warmup + nr_updates);
+		for (i = 0; i < nr_words; i++)
+			errors += table[i] != i;
+		printf(" errors=%" PRIu64, errors);
+	}
+	putchar('\n');
+	if (errors > (nr_threads > 1 ? nr_words / 100 : 0))
+		fail(1, "%" PRIu64 " of %" PRIu64 " words are wrong", errors, nr_words);
+	return 0;
+}
