@@ -37,6 +37,7 @@ static const char usage_text[] =
 "  -u, --updates=N       timed updates; K, M, G (4 for each word of the table)\n"
 "      --warmup=N        updates before these (65536)\n"
 "  -S, --sequential      update the words in sequence instead of at random\n"
+"      --random          the opposite, and the default\n"
 "  -t, --threads=N       threads, each on a CPU of its own (1)\n"
 "      --no-verify       do not verify the table\n"
 "      --huge=WHAT       \"never\" or \"always\": transparent huge pages for the\n"
@@ -238,12 +239,13 @@ static void ready(void)
 
 int main(int argc, char **argv)
 {
-	enum { WARMUP = 256, NO_VERIFY, HUGE, NO_COUNTERS, WAIT_TPT, WAIT_SIGNAL, HELP };
+	enum { WARMUP = 256, NO_VERIFY, HUGE, NO_COUNTERS, WAIT_TPT, WAIT_SIGNAL, RANDOM, HELP };
 	static const struct option options[] = {
 		{ "size", required_argument, NULL, 's' },
 		{ "updates", required_argument, NULL, 'u' },
 		{ "warmup", required_argument, NULL, WARMUP },
 		{ "sequential", no_argument, NULL, 'S' },
+		{ "random", no_argument, NULL, RANDOM },
 		{ "threads", required_argument, NULL, 't' },
 		{ "no-verify", no_argument, NULL, NO_VERIFY },
 		{ "huge", required_argument, NULL, HUGE },
@@ -295,6 +297,9 @@ int main(int argc, char **argv)
 			break;
 		case WAIT_SIGNAL:
 			wait_signal = true;
+			break;
+		case RANDOM:
+			sequential = false;
 			break;
 		case HELP:
 			fputs(usage_text, stdout);

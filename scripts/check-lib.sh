@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh disable=SC2034
+# Sourced by the tests in check.d.  Results go to descriptor 8, which the driver
+# reads; without a driver (a test run by hand) to standard output.
+
+if [ "${NAME:-}" != logs ]; then
+	# shellcheck source-path=SCRIPTDIR source=lib.sh
+	. "$(dirname -- "$0")/../lib.sh"
+	# shellcheck source-path=SCRIPTDIR source=model.sh
+	. "$TOP/scripts/model.sh"
+	NAME=${NAME:-${0##*-}}
+	WORK=${WORK:-$BUILD/check/$NAME}
+	mkdir -p "$WORK" || exit 1
+	{ : >&8; } 2> /dev/null || exec 8>&1
+	last=$(date +%s) failed=''
+fi
+
+# result RESULT WHAT [REASON]
+result()
+{
+	result_now=$(date +%s)
+	printf '%s\t%s: %s\t%s\t%s\n' "$1" "$NAME" "$2" $((result_now - last)) "${3:-}" >&8
+	echo "== $1 $2 ${3:-}"
+	last=$result_now
+}
+
+ok() { result ok "$1"; }
+skip() { result skip "$1" "$2"; }
+
+# not_ok WHAT [REASON]; the test ends with "finish"
+not_ok()
+{
+	failed=1
+	result not_ok "$1" "${2:-}"
+}
+
+skip_all()
+{
+	skip "$1" "$2"
+	exit 0
+}
+
+finish()
+{
+	# the driver shows the log of what failed
+	[ -z "$failed" ] || exit 3
+	exit 0
+}
+
+# expect WHAT COMMAND...
+expect()
+{
+	expect_what=$1
+	shift
+	if "$@"; then
+		ok "$expect_what"
+	else
+		not_ok "$expect_what" "$1: status $?"
+	fi
+}
+
+# tap WHAT FILE: the results of a program that speaks TAP
+tap()
+{
+	tap_n=0
+	sed -n 's/^[[:space:]]*\(not ok\|ok\) \{1,\}[0-9]* *-* */\1\t/p' "$2" > "$WORK/tap"
+	while IFS= read -r tap_line; do
+		tap_n=$((tap_n + 1))
+		tap_text=${tap_line#*"$(printf '\t')"}
+		case $tap_line in
+		*'# SKIP'*) skip "$1 ${tap_text%%#*}" "${tap_text#*# SKIP }" ;;
+		not*) not_ok "$1 $tap_text" ;;
+		*) ok "$1 $tap_text" ;;
+		esac
+	done < "$WORK/tap"
+	[ "$tap_n" -gt 0 ] || not_ok "$1" 'it printed no result'
+}
+
+# series_applied SERIES: is there anything to test?
+series_applied()
+{
+	[ -n "$(find "$TOP/$1" -name '*.patch' | head -n 1)" ]
+}
+
+have_qemu_tpt()
+{
+	"$BUILD/qemu/qemu-system-x86_64" -device help 2> /dev/null | grep -q tpt-addrmap
+}
+
+have_tpt()
+{
+	series_applied kvm-patches && series_applied linux-patches && have_qemu_tpt
+}
+
+# need_tpt WHAT: ends the test unless all three series are there
+need_tpt()
+{
+	for need_d in kvm-patches linux-patches qemu-patches; do
+		series_applied $need_d || skip_all "$1" "$need_d is empty"
+	done
+	have_qemu_tpt || skip_all "$1" 'QEMU has no tpt-addrmap'
+}
+
+# machine NAME ARG...: boot-l1, on the debug kernel
+machine()
+{
+	machine_name=$1
+	shift
+	KERNEL=${KERNEL:-$BUILD/kernel-debug/arch/x86/boot/bzImage} \
+		"$TOP/scripts/boot-l1" --name "$NAME-$machine_name" "$@"
+}
+
+# kernel_complaints FILE...: prints what a healthy kernel does not, with file and
+# line; fails when there is nothing
+kernel_complaints()
+{
+	grep -HnaE '^(\[[^]]*\] )?(------------\[ cut here|WARNING: (CPU|possible|suspicious|inconsistent|bad|lock|nested)|=+\[? *WARNING|BUG:|BUG at|kernel BUG|Oops|general protection|Kernel panic|INFO: (task|rcu|possible|suspicious|lockdep)|rcu: INFO|watchdog: BUG|unchecked MSR|page_table_check|Bad page|KASAN|UBSAN|DEBUG_LOCKS_WARN|trying to register non-static key|possible recursive)' "$@"
+}
