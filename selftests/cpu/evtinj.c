@@ -30,12 +30,14 @@ static const struct event events[] = {
 
 /*
  * The timer makes QEMU's execution loop stop every ms of virtual time.  No
- * interrupt comes of it: RFLAGS.IF of the host is 0.
+ * interrupt comes of it.
  */
 static void start_timer(void)
 {
 	unsigned int count = 1193;
 
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
 	outb(0x43, 0x34);
 	outb(0x40, count & 0xff);
 	outb(0x40, count >> 8);
@@ -211,6 +213,85 @@ static void test_window(void)
 	ok(r, "IRET is intercepted");
 }
 
+/*
+ * Interrupts of the host: sent by the local APIC to itself while GIF is
+ * clear, so that they are pending at VMRUN.
+ */
+#define APIC_BASE	0xfee00000ul
+#define APIC_EOI	0xb0
+#define APIC_SVR	0xf0
+#define APIC_ICR	0x300
+#define ICR_SELF	0x44000
+#define ICR_NMI		0x400
+#define HOST_VECTOR	29
+
+static void apic_write(u32 reg, u32 val)
+{
+	*(volatile u32 *)(APIC_BASE + reg) = val;
+}
+
+static void run_pending(u32 icr)
+{
+	host_events = 0;
+	asm volatile("clgi");
+	apic_write(APIC_ICR, ICR_SELF | icr);
+	vm_run();			/* ends with STGI */
+}
+
+static bool host_exit(u64 exit, u64 rip, u64 vector)
+{
+	bool r = check_eq(vmcb.exit_code, exit, "exit code");
+
+	r &= check_eq(vmcb.rip, rip, "rip") & check_eq(regs.r14, 0, "progress");
+	r &= check_eq(vmcb.exit_int_info & EVT_VALID, 0, "exit_int_info");
+	r &= check_eq(host_events, 1, "host handler runs");
+	r &= check_eq(host_vector, vector, "host vector");
+	return r;
+}
+
+static void test_host_interrupts(void)
+{
+	bool r;
+
+	apic_write(APIC_SVR, 0x1ff);
+
+	setup(g_nops, 0);
+	asm volatile("sti");
+	run_pending(HOST_VECTOR);
+	asm volatile("cli");
+	apic_write(APIC_EOI, 0);
+	ok(host_exit(SVM_EXIT_INTR, (u64)g_nops, HOST_VECTOR),
+	   "host interrupt: at once, whatever IF of the guest");
+
+	setup(g_nops, 0);
+	inject(&events[0]);
+	asm volatile("sti");
+	run_pending(HOST_VECTOR);
+	asm volatile("cli");
+	apic_write(APIC_EOI, 0);
+	r = host_exit(SVM_EXIT_INTR, (u64)events[0].handler, HOST_VECTOR);
+	r &= check_eq(vm_run(), SVM_EXIT_VMMCALL, "exit code");
+	r &= delivered(&events[0], (u64)g_nops);
+	ok(r, "host interrupt: after the delivery of an injected one");
+
+	setup(g_nops, 0);
+	vmcb.rflags |= RFLAGS_IF;
+	run_pending(HOST_VECTOR);
+	r = check_eq(vmcb.exit_code, SVM_EXIT_VMMCALL, "exit code");
+	r &= check_eq(host_events, 0, "host handler runs");
+	asm volatile("sti; nop; cli");
+	apic_write(APIC_EOI, 0);
+	r &= check_eq(host_events, 1, "host handler runs");
+	ok(r, "host interrupt: not while IF of the host is clear");
+
+	for (int i = 0; i < 2; i++) {
+		setup(g_nops, 0);
+		run_pending(ICR_NMI);
+		ok(host_exit(SVM_EXIT_NMI, (u64)g_nops, 2),
+		   "host NMI, number %d", i);
+	}
+}
+
 static void test_tpr(void)
 {
 	bool r;
@@ -235,5 +316,6 @@ void test(void)
 	test_delivery();
 	test_own_events();
 	test_window();
+	test_host_interrupts();
 	test_tpr();
 }

@@ -31,6 +31,7 @@ static u64 tss[13];
 extern u64 gdt[], gdt_end[];
 extern char exc_stubs[];
 u64 fixup_rip;
+volatile unsigned int host_events, host_vector;
 
 static unsigned int nr_tests, nr_failed;
 
@@ -200,6 +201,11 @@ void exception(struct exc_frame *f)
 {
 	u64 cr2;
 
+	if (f->vector == 2 || f->vector >= 29) {
+		host_events++;
+		host_vector = f->vector;
+		return;
+	}
 	if (f->vector == 13 && fixup_rip) {
 		f->rip = fixup_rip;
 		fixup_rip = 0;

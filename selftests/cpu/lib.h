@@ -42,6 +42,7 @@ typedef uint64_t u64;
 #define PTE_A		0x20ull
 #define PTE_D		0x40ull
 #define PTE_PS		0x80ull
+#define PTE_G		0x100ull
 #define PTE_PKEY(n)	((u64)(n) << 59)
 #define PTE_NX		(1ull << 63)
 #define PTE_ADDR	0x000ffffffffff000ull
@@ -280,6 +281,9 @@ void vm_init(void *entry, int cpl, int levels);
 
 /** vm_run() - run the VM, return the exit code */
 u64 vm_run(void);
+
+/* NMIs and interrupts (vectors 29 to 31) of the host: how many, which last */
+extern volatile unsigned int host_events, host_vector;
 
 /** vm_gate() - set a gate of the VM's IDT */
 void vm_gate(int vector, void *handler);
