@@ -63,7 +63,7 @@ expect()
 tap()
 {
 	tap_n=0
-	sed -n 's/^[[:space:]]*\(not ok\|ok\) \{1,\}[0-9]* *-* */\1\t/p' "$2" > "$WORK/tap"
+	sed -n 's/^\(not ok\|ok\) \{1,\}[0-9]* *-* */\1\t/p' "$2" > "$WORK/tap"
 	while IFS= read -r tap_line; do
 		tap_n=$((tap_n + 1))
 		tap_text=${tap_line#*"$(printf '\t')"}
