@@ -3,17 +3,15 @@
 # Sourced by the tests in check.d.  Results go to descriptor 8, which the driver
 # reads; without a driver (a test run by hand) to standard output.
 
-if [ "${NAME:-}" != logs ]; then
-	# shellcheck source-path=SCRIPTDIR source=lib.sh
-	. "$(dirname -- "$0")/../lib.sh"
-	# shellcheck source-path=SCRIPTDIR source=model.sh
-	. "$TOP/scripts/model.sh"
-	NAME=${NAME:-${0##*-}}
-	WORK=${WORK:-$BUILD/check/$NAME}
-	mkdir -p "$WORK" || exit 1
-	{ : >&8; } 2> /dev/null || exec 8>&1
-	last=$(date +%s) failed=''
-fi
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname -- "$0")/../lib.sh"
+# shellcheck source-path=SCRIPTDIR source=model.sh
+. "$TOP/scripts/model.sh"
+NAME=${NAME:-${0##*-}}
+WORK=${WORK:-$BUILD/check/$NAME}
+mkdir -p "$WORK" || exit 1
+{ true >&8; } 2> /dev/null || exec 8>&1
+last=$(date +%s) failed=''
 
 # result RESULT WHAT [REASON]
 result()
@@ -110,9 +108,3 @@ machine()
 		"$TOP/scripts/boot-l1" --name "$NAME-$machine_name" "$@"
 }
 
-# kernel_complaints FILE...: prints what a healthy kernel does not, with file and
-# line; fails when there is nothing
-kernel_complaints()
-{
-	grep -HnaE '^(\[[^]]*\] )?(------------\[ cut here|WARNING: (CPU|possible|suspicious|inconsistent|bad|lock|nested)|=+\[? *WARNING|BUG:|BUG at|kernel BUG|Oops|general protection|Kernel panic|INFO: (task|rcu|possible|suspicious|lockdep)|rcu: INFO|watchdog: BUG|unchecked MSR|page_table_check|Bad page|KASAN|UBSAN|DEBUG_LOCKS_WARN|trying to register non-static key|possible recursive)' "$@"
-}

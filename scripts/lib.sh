@@ -171,3 +171,10 @@ lock_build()
 		flock 9
 	}
 }
+
+# kernel_complaints FILE...: prints what a healthy kernel does not, with file and
+# line; fails when there is nothing
+kernel_complaints()
+{
+	grep -HnaE '^(\[[^]]*\] )?(------------\[ cut here|WARNING: (CPU|possible|suspicious|inconsistent|bad|lock|nested)|=+\[? *WARNING|BUG:|BUG at|sysrq: Trigger a crash|kernel BUG|Oops|general protection|Kernel panic|INFO: (task|rcu|possible|suspicious|lockdep)|rcu: INFO|watchdog: BUG|unchecked MSR|page_table_check|Bad page|KASAN|UBSAN|DEBUG_LOCKS_WARN|trying to register non-static key|possible recursive)' "$@"
+}
