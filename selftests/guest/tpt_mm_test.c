@@ -1,0 +1,601 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory management under TPT: each case runs with TPT on, has to behave as
+ * without, and has to leave twins that agree with the page tables.
+ */
+#define _GNU_SOURCE
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "tap.h"
+
+#define PAGE	4096UL
+#define HUGE	(2UL << 20)
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+static sigjmp_buf jump;
+static volatile int fault_code;
+static void * volatile fault_address;
+
+static void on_segv(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)context;
+	fault_code = info->si_code;
+	fault_address = info->si_addr;
+	siglongjmp(jump, 1);
+}
+
+/* Returns the si_code of the SIGSEGV that an access raises, or 0 */
+static int try_read(volatile char *p)
+{
+	if (sigsetjmp(jump, 1))
+		return fault_code;
+	(void)*p;
+	return 0;
+}
+
+static int try_write(volatile char *p)
+{
+	if (sigsetjmp(jump, 1))
+		return fault_code;
+	*p = 1;
+	return 0;
+}
+
+static int try_call(void *p)
+{
+	if (sigsetjmp(jump, 1))
+		return fault_code;
+	((void (*)(void))p)();
+	return 0;
+}
+
+static char *map(size_t size, int prot, int flags)
+{
+	char *p = mmap(NULL, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+	if (p == MAP_FAILED)
+		bail("mmap");
+	return p;
+}
+
+/* An area aligned for a huge page */
+static char *map_huge(size_t size)
+{
+	char *p = map(size + HUGE, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+	char *q = (char *)(((unsigned long)p + HUGE - 1) & ~(HUGE - 1));
+
+	if (q > p)
+		munmap(p, q - p);
+	munmap(q + size, p + HUGE - q);
+	return q;
+}
+
+static void fill(char *p, size_t size, unsigned long seed)
+{
+	unsigned long *w = (unsigned long *)p;
+	size_t i;
+
+	for (i = 0; i < size / sizeof(*w); i++)
+		w[i] = (i + 1) * 0x9e3779b97f4a7c15UL ^ seed;
+}
+
+static bool verify(const char *p, size_t size, unsigned long seed)
+{
+	const unsigned long *w = (const unsigned long *)p;
+	size_t i;
+
+	for (i = 0; i < size / sizeof(*w); i++)
+		if (w[i] != ((i + 1) * 0x9e3779b97f4a7c15UL ^ seed))
+			return false;
+	return true;
+}
+
+/* A number from the line of /proc/self/smaps that describes @p, in KiB */
+static long smaps(const void *p, const char *field)
+{
+	unsigned long start, end;
+	bool inside = false;
+	char line[256];
+	long value = -1;
+	FILE *f = fopen("/proc/self/smaps", "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			inside = (unsigned long)p >= start && (unsigned long)p < end;
+		else if (inside && !strncmp(line, field, strlen(field)) &&
+			 line[strlen(field)] == ':')
+			value = atol(line + strlen(field) + 1);
+	}
+	if (f)
+		fclose(f);
+	return value;
+}
+
+/* Compare both tables.  There is no debugfs in every kernel. */
+static void check(const char *name)
+{
+	unsigned long tables, entries, missing, stale, drift;
+	char text[16], result[128];
+	int pid;
+
+	snprintf(text, sizeof(text), "%d", getpid());
+	ok(tpt_is_on(), "%s: TPT is still on (%s)", name, tpt_field(getpid(), "reason"));
+	if (write_file("/sys/kernel/debug/tpt/check", text) < 0 ||
+	    read_file("/sys/kernel/debug/tpt/check", result, sizeof(result)) < 0 ||
+	    sscanf(result, "pid %d tables %lu entries %lu missing %lu stale %lu drift %lu",
+		   &pid, &tables, &entries, &missing, &stale, &drift) != 6) {
+		skip("%s: no checker", name);
+		return;
+	}
+	ok(!drift, "%s: no drift: %.*s", name, (int)strcspn(result, "\n"), result);
+}
+
+static void test_anon(void)
+{
+	size_t size = 600 * PAGE, i;
+	char *p = map(size, PROT_READ | PROT_WRITE, 0);
+	bool zero = true;
+
+	for (i = 0; i < size; i += PAGE)
+		zero &= !p[i];
+	ok(zero, "anon: reads give zeroes");
+	fill(p, size, 1);
+	ok(verify(p, size, 1), "anon: reads give what was written");
+	madvise(p, size / 2, MADV_DONTNEED);
+	ok(!p[0] && !p[size / 2 - 1], "anon: zeroes after MADV_DONTNEED");
+	fill(p, size, 2);
+	ok(verify(p, size, 2), "anon: and can be written again");
+	check("anon");
+	munmap(p, size);
+	ok(try_read(p) == SEGV_MAPERR && fault_address == p, "anon: gone after munmap");
+}
+
+static void test_segv(void)
+{
+	char *p = map(4 * PAGE, PROT_READ | PROT_WRITE, 0);
+	void *kernel = (void *)0xffff888000000000UL;
+
+	ok(try_read(NULL) == SEGV_MAPERR && !fault_address, "segv: null pointer");
+	ok(try_read(kernel) == SEGV_MAPERR, "segv: the kernel's half");
+	ok(try_write((char *)0x7ffffffff000UL) == SEGV_MAPERR, "segv: the end of the lower half");
+	p[0] = 1;
+	mprotect(p, PAGE, PROT_READ);
+	ok(!try_read(p), "segv: read of a read-only page");
+	ok(try_write(p) == SEGV_ACCERR && fault_address == p, "segv: write to a read-only page");
+	mprotect(p, PAGE, PROT_NONE);
+	ok(try_read(p) == SEGV_ACCERR, "segv: read of PROT_NONE");
+	ok(try_write(p) == SEGV_ACCERR, "segv: write to PROT_NONE");
+	mprotect(p, PAGE, PROT_READ | PROT_WRITE);
+	ok(p[0] == 1 && !try_write(p), "segv: back to read-write");
+	p[PAGE] = (char)0xc3;	/* ret */
+	ok(try_call(p + PAGE) == SEGV_ACCERR, "segv: call into data");
+	mprotect(p + PAGE, PAGE, PROT_READ | PROT_EXEC);
+	ok(!try_call(p + PAGE), "segv: call into code");
+	ok(try_write(p + PAGE) == SEGV_ACCERR, "segv: write to code");
+	check("segv");
+	munmap(p, 4 * PAGE);
+}
+
+/* Runs @fn in a child that switches TPT on (or not) first */
+static int child(bool tpt, int (*fn)(char *), char *arg)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		bail("fork");
+	if (!pid) {
+		if (tpt && tpt_set("on") != 2)
+			_exit(99);
+		_exit(fn(arg));
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+static int cow_child(char *p)
+{
+	if (!verify(p, 300 * PAGE, 7))
+		return 1;
+	fill(p, 300 * PAGE, 8);
+	return verify(p, 300 * PAGE, 8) ? 0 : 2;
+}
+
+static void test_fork(void)
+{
+	char *p = map(300 * PAGE, PROT_READ | PROT_WRITE, 0);
+	int i;
+
+	fill(p, 300 * PAGE, 7);
+	ok(!child(false, cow_child, p), "fork: child on nested paging has its own copy");
+	ok(verify(p, 300 * PAGE, 7), "fork: parent has its own");
+	ok(!child(true, cow_child, p), "fork: child on TPT has its own copy");
+	ok(verify(p, 300 * PAGE, 7), "fork: parent has its own");
+	for (i = 0; i < 5; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(verify(p, 300 * PAGE, 7 + i) ? 0 : 1);
+		fill(p, 300 * PAGE, 8 + i);
+		waitpid(pid, NULL, 0);
+		if (!verify(p, 300 * PAGE, 8 + i))
+			break;
+	}
+	ok(i == 5, "fork: parent writes while the child reads");
+	check("fork");
+	munmap(p, 300 * PAGE);
+}
+
+static void test_mremap(void)
+{
+	char *p = map_huge(2 * HUGE), *q = map_huge(4 * HUGE), *r;
+
+	madvise(p, 2 * HUGE, MADV_NOHUGEPAGE);
+	madvise(q, 4 * HUGE, MADV_NOHUGEPAGE);
+	fill(p, 2 * HUGE, 3);
+	r = mremap(p, 2 * HUGE, 2 * HUGE, MREMAP_MAYMOVE | MREMAP_FIXED, q);
+	ok(r == q && verify(q, 2 * HUGE, 3), "mremap: whole tables move");
+	ok(try_read(p) == SEGV_MAPERR, "mremap: nothing is left behind");
+	fill(q, 2 * HUGE, 4);
+	r = mremap(q, 2 * HUGE, 2 * HUGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+		   q + 2 * HUGE);
+	ok(r != MAP_FAILED && verify(r, 2 * HUGE, 4), "mremap: and once more");
+	r = mremap(r + PAGE, 100 * PAGE, 100 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q + 7 * PAGE);
+	ok(r == q + 7 * PAGE, "mremap: single pages move");
+	check("mremap");
+	munmap(q, 4 * HUGE);
+}
+
+static void test_huge(void)
+{
+	char *p = map_huge(4 * HUGE);
+	size_t i;
+
+	if (madvise(p, 4 * HUGE, MADV_HUGEPAGE)) {
+		skip("huge: no huge pages");
+		munmap(p, 4 * HUGE);
+		return;
+	}
+	fill(p, 4 * HUGE, 5);
+	if (smaps(p, "AnonHugePages") < 2048) {
+		skip("huge: the kernel has no huge page left");
+		munmap(p, 4 * HUGE);
+		return;
+	}
+	ok(verify(p, 4 * HUGE, 5), "huge: %ld KiB in huge pages", smaps(p, "AnonHugePages"));
+	check("huge");
+	fill(p, 300 * PAGE, 7);
+	ok(!child(true, cow_child, p) && verify(p, 300 * PAGE, 7), "huge: fork");
+	fill(p, 4 * HUGE, 5);
+	ok(verify(p, 4 * HUGE, 5), "huge: written after fork");
+	mprotect(p + PAGE, PAGE, PROT_READ);
+	ok(try_write(p + PAGE) == SEGV_ACCERR && !try_write(p), "huge: split by mprotect");
+	fill(p, PAGE, 5);
+	ok(verify(p, 4 * HUGE, 5), "huge: the rest is the same");
+	munmap(p + HUGE + 9 * PAGE, PAGE);
+	ok(try_read(p + HUGE + 9 * PAGE) == SEGV_MAPERR &&
+	   verify(p, HUGE, 5), "huge: split by munmap");
+	madvise(p + 2 * HUGE, PAGE, MADV_DONTNEED);
+	ok(!p[2 * HUGE] && !try_write(p + 2 * HUGE), "huge: split by MADV_DONTNEED");
+	check("huge, split");
+	for (i = 0; i < HUGE; i += PAGE)
+		p[3 * HUGE + i] = i / PAGE;
+	madvise(p + 3 * HUGE, HUGE, MADV_NOHUGEPAGE);
+	mprotect(p + 3 * HUGE, PAGE, PROT_READ);
+	mprotect(p + 3 * HUGE, PAGE, PROT_READ | PROT_WRITE);
+	madvise(p + 3 * HUGE, HUGE, MADV_HUGEPAGE);
+	if (madvise(p + 3 * HUGE, HUGE, MADV_COLLAPSE)) {
+		skip("huge: MADV_COLLAPSE: %s", strerror(errno));
+	} else {
+		for (i = 0; i < HUGE; i += PAGE)
+			if (p[3 * HUGE + i] != (char)(i / PAGE))
+				break;
+		ok(i == HUGE, "huge: collapsed");
+	}
+	check("huge, collapsed");
+	munmap(p, 4 * HUGE);
+}
+
+static void test_shared(void)
+{
+	int fd = memfd_create("tpt", 0);
+	size_t size = 40 * PAGE;
+	char *p, *q;
+
+	if (fd < 0 || ftruncate(fd, size))
+		bail("memfd");
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	q = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED || q == MAP_FAILED)
+		bail("mmap");
+	fill(p, size, 6);
+	ok(verify(q, size, 6), "shared: private mapping sees the file");
+	q[0]++;
+	ok(verify(p, size, 6), "shared: and writes to itself");
+	if (ftruncate(fd, PAGE))
+		bail("ftruncate");
+	ok(verify(p, PAGE, 6), "shared: truncated");
+	check("shared");
+	munmap(p, size);
+	munmap(q, size);
+	close(fd);
+}
+
+/* Bits that the CPU sets through the twin must reach those who look for them */
+static void test_accessed_dirty(void)
+{
+	size_t size = 64 * PAGE, i;
+	char *p = map(size, PROT_READ | PROT_WRITE, 0);
+	long kb;
+
+	fill(p, size, 9);
+	if (write_file("/proc/self/clear_refs", "1") < 0) {
+		skip("accessed: no clear_refs");
+	} else {
+		kb = smaps(p, "Referenced");
+		ok(kb == 0, "accessed: nothing right after clear_refs (%ld KiB)", kb);
+		for (i = 0; i < 10; i++)
+			(void)*(volatile char *)(p + i * PAGE);
+		kb = smaps(p, "Referenced");
+		ok(kb == 40, "accessed: ten pages are referenced (%ld KiB)", kb);
+	}
+
+	/* A page that is written after MADV_FREE must not be thrown away */
+	fill(p, size, 10);
+	ok(!madvise(p, size, MADV_FREE), "dirty: MADV_FREE");
+	fill(p, size / 2, 11);
+	madvise(p, size, MADV_PAGEOUT);
+	ok(verify(p, size / 2, 11), "dirty: what was written after MADV_FREE survives reclaim");
+	kb = smaps(p, "LazyFree");
+	ok(kb == 0 || kb == 128, "dirty: %ld KiB of %lu are still to be freed", kb, size / 2048);
+	check("accessed and dirty");
+	munmap(p, size);
+}
+
+static void test_migration(void)
+{
+	size_t size = 2000 * PAGE, i;
+	char *p = map(size, PROT_READ | PROT_WRITE, 0);
+	int round;
+
+	madvise(p, size, MADV_NOHUGEPAGE);
+	fill(p, size, 12);
+	/* holes, so that compaction has something to do */
+	for (i = 0; i < size; i += 4 * PAGE)
+		madvise(p + i, PAGE, MADV_DONTNEED);
+	for (round = 0; round < 3; round++) {
+		if (write_file("/proc/sys/vm/compact_memory", "1") < 0)
+			break;
+		for (i = 0; i < size; i += PAGE)
+			if (i % (4 * PAGE) && *(unsigned long *)(p + i) !=
+			    ((i / 8 + 1) * 0x9e3779b97f4a7c15UL ^ 12))
+				break;
+		if (i < size)
+			break;
+	}
+	if (!round)
+		skip("migration: no compaction");
+	else
+		ok(round == 3, "migration: data is the same after compaction");
+	check("migration");
+	munmap(p, size);
+}
+
+static void use_stack(int depth)
+{
+	volatile char page[PAGE];
+
+	page[0] = depth;
+	if (depth)
+		use_stack(depth - 1);
+	if (page[0] != (char)depth)
+		abort();
+}
+
+static void test_special(void)
+{
+	struct timespec a, b;
+	int i, fd;
+	char *p, c;
+
+	for (i = 0; i < 1000; i++) {
+		clock_gettime(CLOCK_MONOTONIC, &a);
+		clock_gettime(CLOCK_MONOTONIC, &b);
+		if (a.tv_sec > b.tv_sec ||
+		    (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec))
+			break;
+	}
+	ok(i == 1000, "special: the vDSO's clock does not run backwards");
+	use_stack(200);
+	ok(true, "special: the stack grows");
+
+	fd = open("/proc/self/exe", O_RDONLY);
+	p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	ok(p != MAP_FAILED && !memcmp(p, "\177ELF", 4), "special: a file is mapped");
+	munmap(p, PAGE);
+	close(fd);
+
+	/* What the kernel writes, the process sees, and the other way round */
+	p = map(3 * PAGE, PROT_READ | PROT_WRITE, 0);
+	fd = open("/dev/zero", O_RDONLY);
+	if (fd >= 0) {
+		memset(p, 1, 3 * PAGE);
+		ok(read(fd, p, 3 * PAGE) == 3 * PAGE && !p[0] && !p[3 * PAGE - 1],
+		   "special: read(2) into a mapped page");
+		close(fd);
+	}
+	madvise(p, 3 * PAGE, MADV_DONTNEED);
+	fd = open("/proc/self/comm", O_RDONLY);
+	ok(read(fd, p, 4) == 4 && !memcmp(p, "tpt_", 4), "special: read(2) into a page not there");
+	close(fd);
+	c = p[PAGE];
+	ok(!c, "special: zero page");
+	p[PAGE] = 1;
+	ok(p[PAGE] == 1 && !p[PAGE + 1], "special: written after the zero page was mapped");
+	mlock(p, 3 * PAGE);
+	ok(!try_write(p + 2 * PAGE), "special: locked memory");
+	check("special");
+	munmap(p, 3 * PAGE);
+}
+
+static void *uffd_server(void *arg)
+{
+	int uffd = *(int *)arg;
+	struct uffd_msg msg;
+	static char page[PAGE] __attribute__((aligned(4096)));
+	struct uffdio_copy copy = { .src = (unsigned long)page, .len = PAGE };
+
+	memset(page, 'u', PAGE);
+	while (read(uffd, &msg, sizeof(msg)) == sizeof(msg)) {
+		if (msg.event != UFFD_EVENT_PAGEFAULT)
+			continue;
+		copy.dst = msg.arg.pagefault.address & ~(PAGE - 1);
+		if (ioctl(uffd, UFFDIO_COPY, &copy))
+			break;
+	}
+	return NULL;
+}
+
+static void test_userfaultfd(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	pthread_t thread;
+	char *p;
+	int i;
+
+	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api)) {
+		skip("userfaultfd: %s", strerror(errno));
+		return;
+	}
+	p = map(20 * PAGE, PROT_READ | PROT_WRITE, 0);
+	reg.range.start = (unsigned long)p;
+	reg.range.len = 20 * PAGE;
+	if (ioctl(uffd, UFFDIO_REGISTER, &reg))
+		bail("UFFDIO_REGISTER");
+	pthread_create(&thread, NULL, uffd_server, &uffd);
+	for (i = 0; i < 20; i++)
+		if (p[i * PAGE + 5] != 'u')
+			break;
+	ok(i == 20, "userfaultfd: pages come from the other thread");
+	pthread_cancel(thread);
+	pthread_join(thread, NULL);
+	check("userfaultfd");
+	close(uffd);
+	munmap(p, 20 * PAGE);
+}
+
+/* Where TPT cannot go, the process goes on without */
+static void test_unmappable(void)
+{
+	char *p;
+	int fd;
+
+	p = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	if (p == MAP_FAILED) {
+		skip("unmappable: no hugetlb pages");
+	} else {
+		p[0] = 1;
+		p[PAGE] = p[0];
+		ok(p[PAGE] == 1, "unmappable: a shared hugetlb page works");
+		ok(!tpt_is_on() && !strcmp(tpt_field(getpid(), "reason"), "unmappable"),
+		   "unmappable: TPT is off, and says why (%s)",
+		   tpt_field(getpid(), "reason"));
+		munmap(p, HUGE);
+	}
+
+	ok(tpt_set("on") == 2 && tpt_is_on(), "unmappable: can be switched on again");
+
+	fd = open("/dev/mem", O_RDONLY);
+	p = fd < 0 ? MAP_FAILED : mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0xfee00000);
+	if (p == MAP_FAILED) {
+		skip("unmappable: no device to map: %s", strerror(errno));
+	} else {
+		(void)*(volatile int *)p;
+		ok(!tpt_is_on(), "unmappable: a device's page (%s)",
+		   tpt_field(getpid(), "reason"));
+		munmap(p, PAGE);
+	}
+	if (fd >= 0)
+		close(fd);
+	tpt_set("on");
+}
+
+static void test_on_off(void)
+{
+	size_t size = 1000 * PAGE;
+	char *p = map(size, PROT_READ | PROT_WRITE, 0);
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		fill(p, size, i);
+		if (tpt_set(i & 1 ? "on" : "off") < 0)
+			break;
+		if (!verify(p, size, i))
+			break;
+	}
+	ok(i == 20, "on and off: data is the same (%d)", i);
+	check("on and off");
+	munmap(p, size);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*fn)(void);
+	} tests[] = {
+		{ "anon", test_anon },
+		{ "segv", test_segv },
+		{ "fork", test_fork },
+		{ "mremap", test_mremap },
+		{ "huge", test_huge },
+		{ "shared", test_shared },
+		{ "accessed", test_accessed_dirty },
+		{ "migration", test_migration },
+		{ "special", test_special },
+		{ "userfaultfd", test_userfaultfd },
+		{ "onoff", test_on_off },
+		{ "unmappable", test_unmappable },
+	};
+	struct sigaction sa = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO };
+	unsigned int i;
+	ssize_t n;
+
+	sigaction(SIGSEGV, &sa, NULL);
+
+	n = tpt_set("on");
+	if (n == -ENOENT || n == -EOPNOTSUPP) {
+		skip("no TPT here: %s", strerror(-n));
+		return done();
+	}
+	ok(n == 2, "TPT on");
+
+	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		if (argc > 1 && strcmp(argv[1], tests[i].name))
+			continue;
+		tests[i].fn();
+	}
+
+	diag("faults: %s sync", tpt_field(getpid(), "faults_sync"));
+	diag("faults: %s stale", tpt_field(getpid(), "faults_stale"));
+	return done();
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* /proc/PID/tpt and /sys/kernel/mm/tpt: what they accept and what they refuse. */
+#define _GNU_SOURCE
+#include <linux/capability.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "tap.h"
+
+static bool available;
+
+/* Runs @fn in a child; its return value is the child's exit status */
+static int in_child(int (*fn)(void *), void *arg)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		bail("fork");
+	if (!pid)
+		_exit(fn(arg));
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+/* A process that waits to be killed */
+static pid_t sleeper(uid_t uid)
+{
+	int ready[2];
+	char c;
+	pid_t pid;
+
+	if (pipe(ready))
+		bail("pipe");
+	pid = fork();
+	if (pid < 0)
+		bail("fork");
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (uid && setresuid(uid, uid, uid))
+			_exit(1);
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	if (read(ready[0], &c, 1) != 1)
+		bail("child did not start");
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+static void reap(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void test_words(void)
+{
+	static const char * const bad[] = {
+		"onx", "ON", " on", "on ", "o", "offf", "auto", "always", "1", "0",
+		"on\n\n", "\n", "on\noff", "onoff", "a rather long word that is no word",
+	};
+	void *bad_buffer;
+	unsigned int i;
+	int fd;
+	ssize_t n;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		n = tpt_set(bad[i]);
+		ok(n == -EINVAL, "word %u is refused with EINVAL (%zd)", i, n);
+	}
+
+	fd = open("/proc/self/tpt", O_WRONLY);
+	n = write(fd, "", 0);
+	ok(n == -1 && errno == EINVAL, "an empty write is refused with EINVAL");
+	n = write(fd, "on\0", 3);
+	ok(n == -1 && errno == EINVAL, "a NUL byte is refused with EINVAL");
+	n = lseek(fd, 1, SEEK_SET) == 1 ? write(fd, "on", 2) : 0;
+	ok(n == -1 && errno == EINVAL, "a write in the middle is refused with EINVAL");
+	lseek(fd, 0, SEEK_SET);
+	bad_buffer = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	n = write(fd, bad_buffer, 2);
+	ok(n == -1 && errno == EFAULT, "a bad buffer is refused with EFAULT");
+	close(fd);
+}
+
+static int state_is_off(void *arg)
+{
+	(void)arg;
+	return strcmp(tpt_field(getpid(), "state"), "off") ? 1 : 0;
+}
+
+static void *thread_on(void *arg)
+{
+	*(ssize_t *)arg = tpt_set("on");
+	return NULL;
+}
+
+static void test_on_off(void)
+{
+	pthread_t thread;
+	ssize_t n = 0;
+
+	ok(tpt_set("on") == 2, "on");
+	ok(tpt_is_on(), "state is on");
+	ok(!strcmp(tpt_field(getpid(), "reason"), "none"), "no reason to be off");
+	ok(atoi(tpt_field(getpid(), "twin_pages")) >= 4, "there are twin pages: %s",
+	   tpt_field(getpid(), "twin_pages"));
+	ok(tpt_set("on\n") == 3, "on again, with a newline, is no error");
+	ok(tpt_set("off\n") == 4, "off");
+	ok(state_is_off(NULL) == 0, "state is off");
+	ok(!strcmp(tpt_field(getpid(), "reason"), "user"), "because the user said so");
+	ok(!strcmp(tpt_field(getpid(), "twin_pages"), "0"), "no twin pages are left: %s",
+	   tpt_field(getpid(), "twin_pages"));
+	ok(tpt_set("off") == 3, "off again is no error");
+
+	pthread_create(&thread, NULL, thread_on, &n);
+	pthread_join(thread, NULL);
+	ok(n == 2 && tpt_is_on(), "a thread switches the whole process on");
+	ok(in_child(state_is_off, NULL) == 0, "a child starts off");
+	ok(tpt_is_on(), "and its parent stays on");
+	tpt_set("off");
+}
+
+static int other_user(void *arg)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/tpt", *(pid_t *)arg);
+	if (setresuid(1000, 1000, 1000))
+		return 255;
+	return -write_file(path, "on");
+}
+
+static int without_ptrace(void *arg)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/tpt", *(pid_t *)arg);
+	if (syscall(SYS_capget, &header, data))
+		return 255;
+	data[0].effective &= ~(1U << CAP_SYS_PTRACE);
+	data[0].permitted &= ~(1U << CAP_SYS_PTRACE);
+	if (syscall(SYS_capset, &header, data))
+		return 254;
+	return -write_file(path, "on");
+}
+
+static void test_rights(void)
+{
+	pid_t pid = sleeper(0);
+	char path[32];
+	int e;
+
+	e = in_child(other_user, &pid);
+	ok(e == EACCES || e == EPERM, "another user may not (%s)", strerror(e));
+	reap(pid);
+
+	pid = sleeper(1000);
+	e = in_child(without_ptrace, &pid);
+	ok(e == EPERM, "root without CAP_SYS_PTRACE may not: EPERM (%s)", strerror(e));
+	snprintf(path, sizeof(path), "/proc/%d/tpt", pid);
+	if (available)
+		ok(write_file(path, "on") == 2, "root may");
+	reap(pid);
+
+	e = -write_file("/proc/2/tpt", "on");
+	ok(e == ESRCH, "a kernel thread has no memory: ESRCH (%s)", strerror(e));
+}
+
+static void test_gone(void)
+{
+	char path[32], buf[256];
+	pid_t pid = sleeper(0);
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/tpt", pid);
+	fd = open(path, O_RDWR);
+	if (fd < 0)
+		bail("%s", path);
+	reap(pid);
+	n = write(fd, "on", 2);
+	ok(n == -1 && errno == ESRCH, "on for a process that has ended: ESRCH");
+	n = write(fd, "off", 3);
+	ok(n == -1 && errno == ESRCH, "off for a process that has ended: ESRCH");
+	n = pread(fd, buf, sizeof(buf), 0);
+	ok(n == -1 && errno == ESRCH, "reading a process that has ended: ESRCH");
+	close(fd);
+}
+
+/* After exec: the new program is off, and the old file speaks of the old one */
+static int after_exec(int fd)
+{
+	ssize_t n;
+
+	if (state_is_off(NULL))
+		return 1;
+	n = write(fd, "on", 2);
+	if (n != -1 || errno != ESRCH)
+		return 2;
+	return state_is_off(NULL) ? 3 : 0;
+}
+
+static int do_exec(void *arg)
+{
+	char number[12];
+	int fd = open("/proc/self/tpt", O_RDWR);
+
+	(void)arg;
+	if (available && tpt_set("on") != 2)
+		return 10;
+	snprintf(number, sizeof(number), "%d", fd);
+	execl("/proc/self/exe", "tpt_proc_test", "--after-exec", number, NULL);
+	return 11;
+}
+
+static void test_sysfs(void)
+{
+	char buf[64] = "";
+
+	read_file("/sys/kernel/mm/tpt/enabled", buf, sizeof(buf));
+	ok(!strcmp(buf, "[manual] never\n") || !strcmp(buf, "manual [never]\n"),
+	   "/sys/kernel/mm/tpt/enabled is %.*s", (int)strcspn(buf, "\n"), buf);
+	read_file("/sys/kernel/mm/tpt/available", buf, sizeof(buf));
+	ok(!strcmp(buf, "1\n") == available, "/sys/kernel/mm/tpt/available is %.*s",
+	   (int)strcspn(buf, "\n"), buf);
+}
+
+int main(int argc, char **argv)
+{
+	ssize_t n;
+
+	if (argc == 3 && !strcmp(argv[1], "--after-exec"))
+		return after_exec(atoi(argv[2]));
+
+	if (access("/proc/self/tpt", F_OK)) {
+		skip("this kernel has no TPT");
+		return done();
+	}
+
+	ok(state_is_off(NULL) == 0, "a process starts off");
+	test_words();
+	ok(state_is_off(NULL) == 0, "and nothing of that switched it on");
+
+	n = tpt_set("on");
+	available = n == 2;
+	if (argc > 1 && !strcmp(argv[1], "--need"))
+		ok(available, "TPT is available");
+	else if (!available)
+		ok(n == -EOPNOTSUPP, "on is refused with EOPNOTSUPP where there is no TPT");
+	tpt_set("off");
+
+	test_sysfs();
+	if (available)
+		test_on_off();
+	test_rights();
+	test_gone();
+	n = in_child(do_exec, NULL);
+	ok(n == 0, "exec gives a process that is off, and the old file does not reach it (%zd)", n);
+
+	return done();
+}
