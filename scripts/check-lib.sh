@@ -108,3 +108,21 @@ machine()
 		"$TOP/scripts/boot-l1" --name "$NAME-$machine_name" "$@"
 }
 
+
+# refs FILE CACHES MODE GUEST HOST TPT RMP: each walk of the random workload makes
+# exactly so many references
+refs()
+{
+	awk -F, -v caches="$2" -v mode="$3" -v g="$4" -v h="$5" -v t="$6" -v r="$7" '
+		NR == 1 { for (i = 1; i <= NF; i++) c[$i] = i; next }
+		$c["workload"] == "random" && $c["mode"] == mode && $c["caches"] == caches {
+			n++
+			w = $c["walks"]
+			print "walks " w ": " $c["refs_guest"] " " $c["refs_host"] " " \
+				$c["refs_tpt"] " " $c["refs_rmp"]
+			if ($c["refs_guest"] != g * w || $c["refs_host"] != h * w ||
+			    $c["refs_tpt"] != t * w || $c["refs_rmp"] != r * w || w < 100000)
+				bad = 1
+		}
+		END { exit bad || n != 1 }' "$1"
+}
