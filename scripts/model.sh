@@ -8,4 +8,4 @@ CPU_TPT=$CPU_STOCK,+tpt
 CPU_MODEL=$CPU_TPT,tpt-model=on
 # no walk caches at all: every walk makes all its references
 CPU_EXACT=$CPU_MODEL,tpt-l2-tlb=0,tpt-pdc=0,tpt-ntlb=0
-CPU_NAIVE=$CPU_MODEL,tpt-check=naive
+CPU_NAIVE=$CPU_MODEL,tpt-check=serial
