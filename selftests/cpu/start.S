@@ -4,7 +4,13 @@
  * 4 GiB one to one, enter long mode, call main().
  */
 #define CR0_BITS	0x80010021	/* PG, WP, NE, PE */
+#ifdef LA57
+#define CR4_BITS	0x00001020	/* LA57, PAE */
+#define BOOT_TABLE	boot_pml5
+#else
 #define CR4_BITS	0x00000020	/* PAE */
+#define BOOT_TABLE	boot_pml4
+#endif
 #define EFER_BITS	0x00001d01	/* SVME, NXE, LMA, LME, SCE */
 
 	.section .note.pvh, "a", @note
@@ -30,7 +36,7 @@ pvh_start:
 	addl	$8, %edi
 	loop	1b
 
-	movl	$boot_pml4, %eax
+	movl	$BOOT_TABLE, %eax
 	movl	%eax, %cr3
 	movl	$CR4_BITS, %eax
 	movl	%eax, %cr4
