@@ -650,6 +650,67 @@ TEST_F(rmp, logged_stores)
 	free(bitmap);
 }
 
+/* One bit for each frame, in words of 64: the page has not been accessed. */
+static void set_idle(int fd, uint64_t pfn)
+{
+	uint64_t word = BIT_ULL(pfn % 64);
+
+	TEST_ASSERT(pwrite(fd, &word, 8, pfn / 64 * 8) == 8,
+		    __KVM_SYSCALL_ERROR("pwrite(page_idle)", -1));
+}
+
+static bool is_idle(int fd, uint64_t pfn)
+{
+	uint64_t word;
+
+	TEST_ASSERT(pread(fd, &word, 8, pfn / 64 * 8) == 8,
+		    __KVM_SYSCALL_ERROR("pread(page_idle)", -1));
+	return word & BIT_ULL(pfn % 64);
+}
+
+/* The host sees accesses through TPT, the guest does not see it looking. */
+TEST_F(rmp, aged)
+{
+	uint64_t pfn = tpt_hva_to_pfn(page_ptr(self, PAGE_DATA));
+	uint64_t entry = self->gam[TEST_GFN + PAGE_DATA];
+	enum access access;
+	int fd;
+
+	fd = open("/sys/kernel/mm/page_idle/bitmap", O_RDWR);
+	if (fd < 0)
+		SKIP(return, "no idle page tracking");
+
+	/* It only knows pages that have got as far as the LRU lists */
+	munmap(mmap(NULL, PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+	       PAGE_SIZE);
+
+	memcpy(page_ptr(self, PAGE_DATA) + 32, "\xcd\x80", 2);
+
+	for (access = LOAD; access <= FETCH; access++) {
+		user(self, access, TARGET_VA + 256, true);
+		ASSERT_EQ(USER_VECTOR, result.vector);
+		memcpy(page_ptr(self, PAGE_DATA) + 32, "\xcd\x80", 2);
+
+		set_idle(fd, pfn);
+		ASSERT_TRUE(is_idle(fd, pfn));
+		ASSERT_EQ(entry, self->gam[TEST_GFN + PAGE_DATA]);
+
+		user(self, access, TARGET_VA + 256, true);
+		ASSERT_EQ(USER_VECTOR, result.vector);
+		ASSERT_FALSE(is_idle(fd, pfn));
+		ASSERT_EQ(entry, self->gam[TEST_GFN + PAGE_DATA]);
+		memcpy(page_ptr(self, PAGE_DATA) + 32, "\xcd\x80", 2);
+	}
+
+	/* Taken away for good while it is marked idle */
+	set_idle(fd, pfn);
+	ASSERT_EQ(0, madvise(page_ptr(self, PAGE_DATA), PAGE_SIZE, MADV_DONTNEED));
+	ASSERT_EQ(0, self->gam[TEST_GFN + PAGE_DATA]);
+	user(self, LOAD, TARGET_VA, true);
+	ASSERT_STALE(LOAD, TARGET_VA);
+	close(fd);
+}
+
 /* A 2 MiB leaf is as good as the frames under it. */
 TEST_F(rmp, large_leaf)
 {
