@@ -359,6 +359,9 @@ static void run_guest_msrs(uint32_t flags)
 	kvm_arch_vm_post_create(vm);
 
 	vcpu = vm_vcpu_add(vm, 0, guest_msrs);
+	/* KVM hides it again where the capability is not enabled. */
+	vcpu_set_cpuid_feature(vcpu, KVM_X86_CPU_FEATURE(KVM_CPUID_FEATURES, 0, EAX,
+							  KVM_FEATURE_TPT));
 	vcpu_args_set(vcpu, 1, flags);
 
 	for (;;) {
@@ -380,7 +383,7 @@ static void run_guest_msrs(uint32_t flags)
 
 TEST_F(tpt, guest_without)
 {
-	ASSERT_TRUE(kvm_cpu_has(KVM_X86_CPU_FEATURE(KVM_CPUID_FEATURES, 0, EAX,
+	ASSERT_FALSE(kvm_cpu_has(KVM_X86_CPU_FEATURE(KVM_CPUID_FEATURES, 0, EAX,
 						     KVM_FEATURE_TPT)));
 	run_guest_msrs(0);
 }
