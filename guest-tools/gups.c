@@ -10,9 +10,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,15 +18,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common.h"
 #include "counters.h"
 
-/* a(n) = x^n modulo x^64 + x^2 + x + 1 over GF(2) */
-#define POLY 7
 #define MAX_THREADS 64
 
-static uint64_t *table;
-static uint64_t nr_words, nr_updates, nr_warmup;
-static int nr_threads = 1;
+static struct table table;
+static uint64_t nr_updates, nr_warmup;
+static int nr_threads = 1, nr_cpus = 1;
 static bool sequential;
 
 static const char usage_text[] =
@@ -38,11 +35,13 @@ static const char usage_text[] =
 "      --warmup=N        updates before these (65536)\n"
 "  -S, --sequential      update the words in sequence instead of at random\n"
 "      --random          the opposite, and the default\n"
-"  -t, --threads=N       threads, each on a CPU of its own (1)\n"
+"  -t, --threads=N       threads, spread over the CPUs (1)\n"
 "      --no-verify       do not verify the table\n"
 "      --huge=WHAT       \"never\" or \"always\": transparent huge pages for the\n"
 "                        table (the system's default)\n"
 "      --no-counters     do not read the CPU's counters\n"
+"      --whole           count the whole run, not only the timed part\n"
+"      --report-tpt      add what /proc/self/tpt says at the end\n"
 "      --wait-tpt[=S]    after the initialization print READY and wait until\n"
 "                        /proc/self/tpt says on, S seconds at most (60)\n"
 "      --wait-signal     after the initialization print READY, wait for SIGUSR1\n"
@@ -51,108 +50,17 @@ static const char usage_text[] =
 "Prints one line of key=value words.  Exit status: 0; 1 an error, or the table\n"
 "is wrong (one thread: any error, more: above 1 %); 2 wrong usage.\n";
 
-static void __attribute__((noreturn, format(printf, 2, 3)))
-fail(int status, const char *format, ...)
-{
-	va_list ap;
-
-	fputs("gups: ", stderr);
-	va_start(ap, format);
-	vfprintf(stderr, format, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	exit(status);
-}
-
-static uint64_t parse(const char *what, const char *s)
-{
-	char *end;
-	uint64_t v;
-	int shift = 0;
-
-	errno = 0;
-	v = strtoull(s, &end, 0);
-	if (*end == 'K')
-		shift = 10;
-	else if (*end == 'M')
-		shift = 20;
-	else if (*end == 'G')
-		shift = 30;
-	if (shift)
-		end++;
-	if (errno || end == s || *end || *s == '-' || v > UINT64_MAX >> shift)
-		fail(2, "%s: not a number: %s", what, s);
-	return v << shift;
-}
-
-static inline uint64_t next(uint64_t a)
-{
-	return (a << 1) ^ ((int64_t)a < 0 ? POLY : 0);
-}
-
-static uint64_t multiply(uint64_t a, uint64_t b)
-{
-	uint64_t r = 0;
-
-	for (; b; b >>= 1, a = next(a))
-		if (b & 1)
-			r ^= a;
-	return r;
-}
-
-/* a(n), where a thread begins that does the updates from n on */
-static uint64_t start(uint64_t n)
-{
-	uint64_t r = 1, x = 2;
-
-	for (; n; n >>= 1, x = multiply(x, x))
-		if (n & 1)
-			r = multiply(r, x);
-	return r;
-}
-
-/* The updates from number @from to @to - 1 */
-static void update(uint64_t from, uint64_t to)
-{
-	uint64_t *t = table;
-	uint64_t mask = nr_words - 1;
-	uint64_t a = start(from);
-	uint64_t i;
-
-	if (sequential) {
-		for (i = from; i < to; i++) {
-			a = next(a);
-			t[i & mask] ^= a;
-		}
-	} else {
-		for (i = from; i < to; i++) {
-			a = next(a);
-			t[a & mask] ^= a;
-		}
-	}
-}
-
-static void pin(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		fail(1, "CPU %d: %s", cpu, strerror(errno));
-}
-
 static pthread_barrier_t barrier;
 
 static void *thread(void *arg)
 {
 	uint64_t n = (uintptr_t)arg;
 
-	pin(n);
+	pin(n % nr_cpus);
 	pthread_barrier_wait(&barrier);		/* all are there */
 	pthread_barrier_wait(&barrier);		/* the counters have been read */
-	update(nr_warmup + nr_updates * n / nr_threads,
-	       nr_warmup + nr_updates * (n + 1) / nr_threads);
+	table_update(&table, nr_warmup + nr_updates * n / nr_threads,
+		     nr_warmup + nr_updates * (n + 1) / nr_threads, sequential);
 	pthread_barrier_wait(&barrier);		/* all have finished */
 	return NULL;
 }
@@ -163,24 +71,11 @@ static void *thread(void *arg)
  */
 static void touch(void)
 {
-	volatile uint64_t *t = table;
+	volatile uint64_t *t = table.words;
 	uint64_t i;
 
-	for (i = 0; i < nr_words; i += 4096 / sizeof(*t))
+	for (i = 0; i < table.nr; i += 4096 / sizeof(*t))
 		t[i] = t[i];
-}
-
-static uint64_t rss_bytes(void)
-{
-	unsigned long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "r");
-
-	if (f) {
-		if (fscanf(f, "%*u %lu", &pages) != 1)
-			pages = 0;
-		fclose(f);
-	}
-	return (uint64_t)pages * sysconf(_SC_PAGESIZE);
 }
 
 /* The page size that maps most of the table */
@@ -193,14 +88,14 @@ static unsigned long guest_page(void)
 
 	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
-			mine = from < (uintptr_t)(table + nr_words) &&
-			       to > (uintptr_t)table;
+			mine = from < (uintptr_t)(table.words + table.nr) &&
+			       to > (uintptr_t)table.words;
 		else if (mine && sscanf(line, "AnonHugePages: %lu kB", &kb) == 1)
 			huge += kb;
 	}
 	if (f)
 		fclose(f);
-	return huge * 1024 > nr_words * sizeof(*table) / 2 ? 2 << 20 : 4096;
+	return huge * 1024 > table.nr * sizeof(*table.words) / 2 ? 2 << 20 : 4096;
 }
 
 static bool tpt_is_on(void)
@@ -239,7 +134,10 @@ static void ready(void)
 
 int main(int argc, char **argv)
 {
-	enum { WARMUP = 256, NO_VERIFY, HUGE, NO_COUNTERS, WAIT_TPT, WAIT_SIGNAL, RANDOM, HELP };
+	enum {
+		WARMUP = 256, NO_VERIFY, HUGE, NO_COUNTERS, WHOLE, REPORT_TPT, WAIT_TPT,
+		WAIT_SIGNAL, RANDOM, HELP
+	};
 	static const struct option options[] = {
 		{ "size", required_argument, NULL, 's' },
 		{ "updates", required_argument, NULL, 'u' },
@@ -250,6 +148,8 @@ int main(int argc, char **argv)
 		{ "no-verify", no_argument, NULL, NO_VERIFY },
 		{ "huge", required_argument, NULL, HUGE },
 		{ "no-counters", no_argument, NULL, NO_COUNTERS },
+		{ "whole", no_argument, NULL, WHOLE },
+		{ "report-tpt", no_argument, NULL, REPORT_TPT },
 		{ "wait-tpt", optional_argument, NULL, WAIT_TPT },
 		{ "wait-signal", no_argument, NULL, WAIT_SIGNAL },
 		{ "help", no_argument, NULL, HELP },
@@ -257,14 +157,16 @@ int main(int argc, char **argv)
 	};
 	struct counter_source source[MAX_THREADS];
 	struct counters before = { }, after = { };
-	uint64_t size = 256 << 20, i, errors = 0;
+	uint64_t size = 256 << 20, errors = 0;
 	bool verify = true, have_counters = true, wait_signal = false;
+	bool whole = false, report = false;
 	unsigned int wait_on = 0;
 	const char *huge = NULL;
 	pthread_t id[MAX_THREADS];
 	sigset_t usr1;
 	int c, n, sig;
 
+	program = "gups";
 	nr_warmup = 65536;
 	while ((c = getopt_long(argc, argv, "s:u:St:", options, NULL)) != -1) {
 		switch (c) {
@@ -292,6 +194,12 @@ int main(int argc, char **argv)
 		case NO_COUNTERS:
 			have_counters = false;
 			break;
+		case WHOLE:
+			whole = true;
+			break;
+		case REPORT_TPT:
+			report = true;
+			break;
 		case WAIT_TPT:
 			wait_on = optarg ? parse("--wait-tpt", optarg) : 60;
 			break;
@@ -314,22 +222,14 @@ int main(int argc, char **argv)
 		fail(2, "--size: not a power of two of at least 4K");
 	if (nr_threads < 1 || nr_threads > MAX_THREADS)
 		fail(2, "--threads: not between 1 and %d", MAX_THREADS);
-	if (nr_threads > sysconf(_SC_NPROCESSORS_ONLN))
-		fail(2, "--threads: more than there are CPUs");
 	if (huge && strcmp(huge, "never") && strcmp(huge, "always"))
 		fail(2, "--huge: neither \"never\" nor \"always\": %s", huge);
 
-	nr_words = size / sizeof(*table);
 	if (!nr_updates)
-		nr_updates = 4 * nr_words;
+		nr_updates = 4 * (size / sizeof(uint64_t));
 
-	/* aligned to what a huge page needs */
-	table = mmap(NULL, size + (2 << 20), PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (table == MAP_FAILED)
-		fail(1, "no memory for %" PRIu64 " bytes", size);
-	table = (uint64_t *)(((uintptr_t)table + (2 << 20) - 1) & -(2UL << 20));
-	if (huge && madvise(table, size, !strcmp(huge, "always") ?
+	table_reserve(&table, size);
+	if (huge && madvise(table.words, size, !strcmp(huge, "always") ?
 			    MADV_HUGEPAGE : MADV_NOHUGEPAGE))
 		fail(1, "--huge=%s: %s", huge, strerror(errno));
 
@@ -339,18 +239,22 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &usr1, NULL);
 
 	pin(0);
-	for (n = 0; n < nr_threads; n++) {
+	nr_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	if (nr_cpus > nr_threads)
+		nr_cpus = nr_threads;
+	for (n = 0; n < nr_cpus; n++) {
 		source[n].fd = -1;
 		if (have_counters && counters_open(&source[n], n))
 			have_counters = false;
 	}
+	if (whole)
+		counters_begin(source, nr_cpus, &before);
 	pthread_barrier_init(&barrier, NULL, nr_threads);
 	for (n = 1; n < nr_threads; n++)
 		if (pthread_create(&id[n], NULL, thread, (void *)(uintptr_t)n))
 			fail(1, "cannot create a thread");
 
-	for (i = 0; i < nr_words; i++)
-		table[i] = i;
+	table_fill(&table);
 
 	if (wait_on || wait_signal)
 		ready();
@@ -360,18 +264,28 @@ int main(int argc, char **argv)
 		wait_tpt(wait_on);
 
 	touch();
-	update(0, nr_warmup);
+	table_update(&table, 0, nr_warmup, sequential);
 
 	pthread_barrier_wait(&barrier);
-	counters_begin(source, nr_threads, &before);
+	if (!whole)
+		counters_begin(source, nr_cpus, &before);
 	pthread_barrier_wait(&barrier);
-	update(nr_warmup, nr_warmup + nr_updates / nr_threads);
+	table_update(&table, nr_warmup, nr_warmup + nr_updates / nr_threads, sequential);
 	pthread_barrier_wait(&barrier);
-	counters_end(source, nr_threads, &after);
-	counters_sub(&after, &before);
+	if (!whole)
+		counters_end(source, nr_cpus, &after);
 
 	for (n = 1; n < nr_threads; n++)
 		pthread_join(id[n], NULL);
+
+	if (verify) {
+		/* an update undoes itself */
+		table_update(&table, 0, nr_warmup + nr_updates, sequential);
+		errors = table_errors(&table);
+	}
+	if (whole)
+		counters_end(source, nr_cpus, &after);
+	counters_sub(&after, &before);
 
 	printf("workload=%s size=%" PRIu64 " updates=%" PRIu64 " threads=%d guest_page=%lu rss_bytes=%" PRIu64,
 	       sequential ? "sequential" : "random", size, nr_updates, nr_threads,
@@ -381,15 +295,13 @@ int main(int argc, char **argv)
 	else
 		printf(" virtual_ns=%" PRIu64, after.ns);
 
-	if (verify) {
-		/* an update undoes itself */
-		update(0, nr_warmup + nr_updates);
-		for (i = 0; i < nr_words; i++)
-			errors += table[i] != i;
+	printf(" cpu_ms=%" PRIu64, cpu_ms());
+	if (verify)
 		printf(" errors=%" PRIu64, errors);
-	}
+	if (report)
+		report_tpt();
 	putchar('\n');
-	if (errors > (nr_threads > 1 ? nr_words / 100 : 0))
-		fail(1, "%" PRIu64 " of %" PRIu64 " words are wrong", errors, nr_words);
+	if (errors > (nr_threads > 1 ? table.nr / 100 : 0))
+		fail(1, "%" PRIu64 " of %" PRIu64 " words are wrong", errors, table.nr);
 	return 0;
 }
