@@ -43,6 +43,9 @@ check-all: kernel kernel-debug kernel-base qemu qemu-base tools
 refs5: kernel qemu tools
 	@scripts/run --refs5
 
+bench-auto: kernel qemu tools
+	@scripts/bench-auto
+
 deps:
 	@scripts/deps
 
@@ -67,5 +70,5 @@ clean:
 distclean:
 	@scripts/clean --all
 
-.PHONY: help run vm check check-all refs5 deps fetch trees export doctor clean \
+.PHONY: help run vm check check-all refs5 bench-auto deps fetch trees export doctor clean \
 	distclean kernel kernel-debug kernel-base qemu qemu-base tools

@@ -35,9 +35,9 @@ static const char usage_text[] =
 "programs, with their defaults:\n"
 "  ptheavy   a random table in memory, but mostly: map a chunk, write and read\n"
 "            each page of it, unmap it\n"
-"            --size=64M --chunk=256K --count=8K (chunks) --updates=100 (for each)\n"
+"            --size=64M --chunk=256K --count=16K (chunks) --updates=100 (for each)\n"
 "  short     starts programs one after the other that live some 50 ms\n"
-"            --size=16M --count=100 (programs) --updates=32K (of each, twice)\n"
+"            --size=16M --count=100 (programs) --updates=8K (of each, twice)\n"
 "  phase     random and sequential phases in turn\n"
 "            --size=128M --count=4 (of each kind, even) --updates=8M (of a random\n"
 "            phase) --sequential=160M (of a sequential phase)\n"
@@ -255,9 +255,9 @@ static const struct defaults {
 	const char *name;
 	uint64_t size, updates, count;
 } defaults[] = {
-	{ "ptheavy", 64 << 20, 100, 8 << 10 },
-	{ "short", 16 << 20, 32 << 10, 100 },
-	{ "short-one", 16 << 20, 32 << 10, 1 },
+	{ "ptheavy", 64 << 20, 100, 16 << 10 },
+	{ "short", 16 << 20, 8 << 10, 100 },
+	{ "short-one", 16 << 20, 8 << 10, 1 },
 	{ "phase", 128 << 20, 8 << 20, 4 },
 	{ "idle", 128 << 20, 64, 20 },
 	{ "procs", 32 << 20, 8 << 20, 200 },
