@@ -30,7 +30,7 @@ static u64 tss[13];
 
 extern u64 gdt[], gdt_end[];
 extern char exc_stubs[];
-u64 fixup_rip;
+u64 fixup_rip, fixup_vector;
 volatile unsigned int host_events, host_vector;
 
 static unsigned int nr_tests, nr_failed;
@@ -206,8 +206,9 @@ void exception(struct exc_frame *f)
 		host_vector = f->vector;
 		return;
 	}
-	if (f->vector == 13 && fixup_rip) {
+	if ((f->vector == 13 || f->vector == 6) && fixup_rip) {
 		f->rip = fixup_rip;
+		fixup_vector = f->vector;
 		fixup_rip = 0;
 		return;
 	}

@@ -171,6 +171,10 @@ extern u64 boot_pml4[], boot_pml5[];
 /* start.S */
 bool wrmsr_safe(u32 msr, u64 val);
 bool rdmsr_safe(u32 msr, u64 *val);
+
+/* What made the last of the functions that are safe return false */
+extern u64 fixup_vector;
+
 void vmrun(u64 vmcb_pa, struct regs *regs);
 
 /* guest.S */

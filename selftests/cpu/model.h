@@ -157,7 +157,8 @@ static inline void warm_up(void)
 		host_load(POOL_BASE);
 }
 
-static __attribute__((noinline)) u64 guest_run(void *code, u64 va, u64 va2)
+static __attribute__((noinline, unused)) u64
+guest_run(void *code, u64 va, u64 va2)
 {
 	u64 r;
 
