@@ -9,3 +9,5 @@ CPU_MODEL=$CPU_TPT,tpt-model=on
 # no walk caches at all: every walk makes all its references
 CPU_EXACT=$CPU_MODEL,tpt-l2-tlb=0,tpt-pdc=0,tpt-ntlb=0
 CPU_NAIVE=$CPU_MODEL,tpt-check=serial
+# the performance counters, too
+CPU_PMU=$CPU_MODEL,pmu=on
