@@ -39,8 +39,8 @@ static const char usage_text[] =
 "  short     starts programs one after the other that live some 50 ms\n"
 "            --size=16M --count=100 (programs) --updates=8K (of each, twice)\n"
 "  phase     random and sequential phases in turn\n"
-"            --size=128M --count=4 (of each kind, even) --updates=8M (of a random\n"
-"            phase) --sequential=160M (of a sequential phase)\n"
+"            --size=128M --count=2 (of each kind, even) --updates=14M (of a random\n"
+"            phase) --sequential=256M (of a sequential phase)\n"
 "  idle      sleeps, and updates a few words now and then\n"
 "            --size=128M --count=20 (wakes) --nap=1000 (ms) --updates=64 (per wake)\n"
 "  procs     processes of which most sleep while some update tables at random\n"
@@ -258,7 +258,7 @@ static const struct defaults {
 	{ "ptheavy", 64 << 20, 100, 16 << 10 },
 	{ "short", 16 << 20, 8 << 10, 100 },
 	{ "short-one", 16 << 20, 8 << 10, 1 },
-	{ "phase", 128 << 20, 8 << 20, 4 },
+	{ "phase", 128 << 20, 14 << 20, 2 },
 	{ "idle", 128 << 20, 64, 20 },
 	{ "procs", 32 << 20, 8 << 20, 200 },
 	{ "forker", 64 << 20, 6 << 20, 3 },
@@ -327,7 +327,7 @@ int main(int argc, char **argv)
 	size = d->size;
 	nr_updates = d->updates;
 	count = d->count;
-	nr_sequential = 160 << 20;
+	nr_sequential = 256 << 20;
 	chunk = 256 << 10;
 	idle_size = 256 << 10;
 	busy = 2;

@@ -95,6 +95,9 @@ $1 == "tptstat:" {
 }
 
 $1 == "before" || $1 == "after" {
+	# the clock's period is 2 ns (-icount shift=1)
+	if (sub(/_ns$/, "_cycles", $2))
+		$3 /= 2
 	if ($1 == "before")
 		stats[$2] = $3
 	else if ($2 == "interval_ms_effective")
