@@ -557,6 +557,138 @@ TEST_F(gam, guest_view)
 	ASSERT_EQ(0, uc.args[1]);
 }
 
+/*
+ * Exit records.  A VM of its own, since a VM has one map; two vCPUs, the second
+ * of which is beyond the records.
+ */
+#define NR_EXITS	2ul
+#define OTHER_ID	NR_EXITS
+
+static void guest_exit_often(void)
+{
+	for (;;)
+		GUEST_SYNC(0);
+}
+
+static void run_to_sync(struct kvm_vcpu *vcpu)
+{
+	struct ucall uc;
+
+	vcpu_run(vcpu);
+	TEST_ASSERT_EQ(get_ucall(vcpu, &uc), UCALL_SYNC);
+}
+
+TEST(exits)
+{
+	const size_t map_size = align_up(NR_GFNS * sizeof(uint64_t), PAGE_SIZE);
+	const volatile struct tpt_exit_record *record;
+	struct kvm_vcpu *vcpu, *other;
+	struct tpt_exit_record last;
+	struct kvm_vm *vm;
+	char *map;
+	int fd, i;
+
+	vm = tpt_vm_create(NR_SLOT0);
+	vcpu = vm_vcpu_add(vm, NR_EXITS - 1, guest_exit_often);
+	other = vm_vcpu_add(vm, OTHER_ID, guest_exit_often);
+	fd = tpt_create_addrmap_exits(vm, NR_GFNS, NR_EXITS);
+
+	/* Entries and records, one page of these, and no more; read-only too */
+	map = mmap(NULL, map_size + PAGE_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_EQ(MAP_FAILED, mmap(NULL, map_size + 2 * PAGE_SIZE, PROT_READ, MAP_SHARED, fd, 0));
+	ASSERT_EQ(EINVAL, errno);
+	ASSERT_EQ(MAP_FAILED, mmap(NULL, PAGE_SIZE, PROT_READ, MAP_SHARED, fd,
+				   map_size + PAGE_SIZE));
+	ASSERT_EQ(EINVAL, errno);
+	ASSERT_EQ(MAP_FAILED, mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+				   map_size));
+	ASSERT_EQ(EACCES, errno);
+	close(fd);
+
+	record = (void *)(map + map_size);
+	for (i = 0; i < PAGE_SIZE; i++)
+		ASSERT_EQ(0, map[map_size + i]);
+
+	/* The first run ends with an exit that nothing has followed yet */
+	run_to_sync(vcpu);
+	record += NR_EXITS - 1;
+	last.exits = record->exits;
+	last.cycles = record->cycles;
+	ASSERT_LT(0, last.exits);
+
+	for (i = 0; i < 100; i++) {
+		run_to_sync(vcpu);
+		ASSERT_LT(last.exits, record->exits);
+		ASSERT_LT(last.cycles, record->cycles);
+		last.exits = record->exits;
+		last.cycles = record->cycles;
+	}
+	TH_LOG("%llu exits, %llu cycles", last.exits, last.cycles);
+
+	/* User space is part of it: 20 ms at 100 MHz are more than the rest */
+	usleep(20000);
+	run_to_sync(vcpu);
+	ASSERT_LT(last.cycles + 2000000, record->cycles);
+	last.exits = record->exits;
+	last.cycles = record->cycles;
+
+	/* Nobody else's record, and nothing behind the last one, is touched */
+	for (i = 0; i < 10; i++)
+		run_to_sync(other);
+	ASSERT_EQ(last.exits, record->exits);
+	ASSERT_EQ(last.cycles, record->cycles);
+	for (i = 0; i < PAGE_SIZE; i++) {
+		if (i / sizeof(*record) != NR_EXITS - 1)
+			ASSERT_EQ(0, map[map_size + i]);
+	}
+
+	/* The map outlives the VM */
+	kvm_vm_free(vm);
+	ASSERT_EQ(last.exits, record->exits);
+	munmap(map, map_size + PAGE_SIZE);
+}
+
+TEST(exits_arguments)
+{
+	static const struct {
+		uint32_t flags;
+		uint64_t nr_exits;
+		int err;
+	} cases[] = {
+		{ KVM_TPT_ADDRMAP_EXITS, 0, EINVAL },
+		{ 0, 1, EINVAL },
+		{ KVM_TPT_ADDRMAP_EXITS << 1, 0, EINVAL },
+		{ KVM_TPT_ADDRMAP_EXITS << 1, 1, EINVAL },
+		{ 1u << 31, 0, EINVAL },
+		{ KVM_TPT_ADDRMAP_EXITS, KVM_TPT_ADDRMAP_MAX_EXITS + 1, EINVAL },
+		{ KVM_TPT_ADDRMAP_EXITS, -1ull, EINVAL },
+		{ KVM_TPT_ADDRMAP_EXITS, 1, 0 },
+	};
+	struct kvm_vm *vm = tpt_vm_create(NR_SLOT0);
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct kvm_tpt_addrmap args = {
+			.nr_gfns = NR_GFNS,
+			.flags = cases[i].flags,
+			.nr_exits = cases[i].nr_exits,
+		};
+		int ret = __tpt_create_addrmap(vm->fd, &args);
+
+		TH_LOG("flags %#x, %llu records", cases[i].flags,
+		       (unsigned long long)cases[i].nr_exits);
+		if (cases[i].err) {
+			ASSERT_EQ(-1, ret);
+			ASSERT_EQ(cases[i].err, errno);
+		} else {
+			ASSERT_EQ(0, ret);
+			close(args.fd);
+		}
+	}
+	kvm_vm_free(vm);
+}
+
 int main(int argc, char *argv[])
 {
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_TPT));

@@ -54,6 +54,20 @@ static inline int __tpt_create_addrmap(int vm_fd, struct kvm_tpt_addrmap *args)
 	return ioctl(vm_fd, KVM_X86_TPT_CREATE_ADDRMAP, args);
 }
 
+/* With exit records for vCPU IDs 0 to @nr_exits - 1, if there are any */
+static inline int tpt_create_addrmap_exits(struct kvm_vm *vm, uint64_t nr_gfns,
+					   uint64_t nr_exits)
+{
+	struct kvm_tpt_addrmap args = {
+		.nr_gfns = nr_gfns,
+		.flags = KVM_TPT_ADDRMAP_EXITS,
+		.nr_exits = nr_exits,
+	};
+
+	vm_ioctl(vm, KVM_X86_TPT_CREATE_ADDRMAP, &args);
+	return args.fd;
+}
+
 static inline int tpt_create_addrmap(struct kvm_vm *vm, uint64_t nr_gfns)
 {
 	struct kvm_tpt_addrmap args = { .nr_gfns = nr_gfns };
