@@ -46,6 +46,8 @@ kernel_config_check()
 		END {
 			if (!kvm) delete want["CONFIG_KVM_AMD_TPT"]
 			if (!guest) delete want["CONFIG_TPT_GUEST"]
+			if (!guest) delete want["CONFIG_TPT_AUTO"]
+			if (!guest) delete want["CONFIG_TPT_KUNIT_TEST"]
 			for (name in want) {
 				if (want[name] == "n") {
 					if (!((name "=y") in have))
