@@ -34,10 +34,10 @@ run: kernel qemu tools
 vm: kernel qemu tools
 	@scripts/vm
 
-check: kernel kernel-debug qemu tools
+check: kernel kernel-debug qemu tools perf
 	@scripts/check
 
-check-all: kernel kernel-debug kernel-base qemu qemu-base tools
+check-all: kernel kernel-debug kernel-base qemu qemu-base tools perf
 	@scripts/check --all
 
 refs5: kernel qemu tools
@@ -55,7 +55,7 @@ fetch: deps
 trees: fetch
 	@scripts/trees
 
-kernel kernel-debug kernel-base qemu qemu-base tools: trees
+kernel kernel-debug kernel-base qemu qemu-base tools perf: trees
 	@scripts/build $@
 
 export:
@@ -71,4 +71,4 @@ distclean:
 	@scripts/clean --all
 
 .PHONY: help run vm check check-all refs5 bench-auto deps fetch trees export doctor clean \
-	distclean kernel kernel-debug kernel-base qemu qemu-base tools
+	distclean kernel kernel-debug kernel-base qemu qemu-base tools perf
