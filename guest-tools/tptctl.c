@@ -23,7 +23,8 @@ static const char usage_text[] =
 "usage: tptctl status [PID...]      show TPT's state: of the processes that use it,\n"
 "                                   or all there is to know about PID\n"
 "       tptctl on PID...            switch TPT on, off, in a running process\n"
-"       tptctl off PID...\n"
+"       tptctl off PID...           both hold, also in mode auto, until:\n"
+"       tptctl auto PID...          leave it to the kernel (tpt=auto)\n"
 "       tptctl run [--] COMMAND...  start COMMAND with TPT on from its first instruction\n"
 "\n"
 "exit status: 0; 1 the kernel refused; 2 wrong usage; 3 no such process; 4 this\n"
@@ -52,7 +53,7 @@ static const char *reason(int error)
 		return "not enough memory; it stays on nested paging";
 	case ENODEV:
 	case EOPNOTSUPP:
-		return "TPT is not available in this machine";
+		return "TPT is not available, or its mode is never";
 	case ESRCH:
 		return "the process has ended";
 	default:
@@ -92,7 +93,9 @@ static int set_tpt(pid_t pid, const char *state)
 	if (fd < 0)
 		return missing(pid, errno);
 	if (write(fd, state, length) != (ssize_t)length) {
-		message("%d: cannot switch TPT %s: %s", pid, state, reason(errno));
+		message("%d: %s: %s", pid, state, errno == EOPNOTSUPP &&
+			!strcmp(state, "auto") ? "the kernel is not in mode auto" :
+			reason(errno));
 		status = errno == ESRCH ? NO_PROCESS : ERROR;
 	}
 	close(fd);
@@ -265,7 +268,8 @@ int main(int argc, char **argv)
 			return usage_error("run: no command", "");
 		return run(argv);
 	}
-	if (strcmp(command, "status") && strcmp(command, "on") && strcmp(command, "off"))
+	if (strcmp(command, "status") && strcmp(command, "on") && strcmp(command, "off") &&
+	    strcmp(command, "auto"))
 		return usage_error("unknown command: ", command);
 	if (argc == 2 && !strcmp(command, "status"))
 		return list();
