@@ -66,7 +66,7 @@ static void reap(pid_t pid)
 static void test_words(void)
 {
 	static const char * const bad[] = {
-		"onx", "ON", " on", "on ", "o", "offf", "auto", "always", "1", "0",
+		"onx", "ON", " on", "on ", "o", "offf", "autos", "always", "1", "0",
 		"on\n\n", "\n", "on\noff", "onoff", "a rather long word that is no word",
 	};
 	void *bad_buffer;
@@ -226,13 +226,76 @@ static int do_exec(void *arg)
 	return 11;
 }
 
+#define ENABLED "/sys/kernel/mm/tpt/enabled"
+
+static int in_exec(void *arg)
+{
+	(void)arg;
+	execl("/proc/self/exe", "tpt_proc_test", "--is-on", NULL);
+	return 11;
+}
+
+static int in_fork(void *arg)
+{
+	(void)arg;
+	return tpt_is_on() ? 0 : 12;
+}
+
+/* The mode is changed while this process runs; at the end it is what it was. */
+static void test_modes(void)
+{
+	int status;
+
+	ok(tpt_set("auto") == -EOPNOTSUPP, "mode manual: a process cannot be left to the policy");
+	ok(tpt_set("on") == 2 && tpt_is_on(), "mode manual: on");
+	ok(write_file(ENABLED, "never") == 5 && !tpt_is_on() &&
+	   !strcmp(tpt_field(getpid(), "reason"), "mode"),
+	   "mode never switches it off");
+	ok(tpt_set("on") == -EOPNOTSUPP, "mode never: on is refused");
+
+	ok(write_file(ENABLED, "always") == 6, "mode always");
+	status = in_child(in_exec, NULL);
+	ok(status == 0, "mode always: a program is on after exec (%d)", status);
+	ok(tpt_set("on") == 2, "mode always: on");
+	status = in_child(in_fork, NULL);
+	ok(status == 0, "mode always: the child of a process that is on is on (%d)", status);
+
+	ok(write_file(ENABLED, "auto") == 4, "mode auto");
+	ok(!strcmp(tpt_field(getpid(), "mode"), "manual"), "mode auto: the user's word counts");
+	ok(tpt_set("auto") == 4 && !strcmp(tpt_field(getpid(), "mode"), "auto"),
+	   "mode auto: until it is taken back");
+
+	ok(write_file(ENABLED, "manual") == 6 && tpt_is_on(), "mode manual leaves it on");
+	tpt_set("off");
+}
+
+static void test_settings(void)
+{
+	static const char gain[] = "/sys/kernel/mm/tpt/auto/on_gain";
+	char before[32] = "", after[32] = "";
+
+	if (read_file(gain, before, sizeof(before)) < 0) {
+		skip("no mode auto in this kernel");
+		return;
+	}
+	ok(atoi(before) > 0, "auto/on_gain is %d", atoi(before));
+	ok(write_file(gain, "0") == -EINVAL && write_file(gain, "1") == -EINVAL &&
+	   write_file(gain, "many") == -EINVAL &&
+	   write_file(gain, "99999999999") == -ERANGE,
+	   "auto/on_gain: out of range, below off_gain, no number: an error");
+	read_file(gain, after, sizeof(after));
+	ok(!strcmp(before, after), "and none of that changed it");
+}
+
 static void test_sysfs(void)
 {
 	char buf[64] = "";
 
-	read_file("/sys/kernel/mm/tpt/enabled", buf, sizeof(buf));
-	ok(!strcmp(buf, "[manual] never\n") || !strcmp(buf, "manual [never]\n"),
+	read_file(ENABLED, buf, sizeof(buf));
+	ok(!strcmp(buf, "never [manual] auto always\n") ||
+	   !strcmp(buf, "[never] manual auto always\n"),
 	   "/sys/kernel/mm/tpt/enabled is %.*s", (int)strcspn(buf, "\n"), buf);
+	ok(write_file(ENABLED, "sometimes") == -EINVAL, "another word: EINVAL");
 	read_file("/sys/kernel/mm/tpt/available", buf, sizeof(buf));
 	ok(!strcmp(buf, "1\n") == available, "/sys/kernel/mm/tpt/available is %.*s",
 	   (int)strcspn(buf, "\n"), buf);
@@ -242,6 +305,8 @@ int main(int argc, char **argv)
 {
 	ssize_t n;
 
+	if (argc == 2 && !strcmp(argv[1], "--is-on"))
+		return !tpt_is_on();
 	if (argc == 3 && !strcmp(argv[1], "--after-exec"))
 		return after_exec(atoi(argv[2]));
 
@@ -263,8 +328,11 @@ int main(int argc, char **argv)
 	tpt_set("off");
 
 	test_sysfs();
-	if (available)
+	test_settings();
+	if (available) {
 		test_on_off();
+		test_modes();
+	}
 	test_rights();
 	test_gone();
 	n = in_child(do_exec, NULL);
