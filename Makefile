@@ -34,10 +34,10 @@ run: kernel qemu tools
 vm: kernel qemu tools
 	@scripts/vm
 
-check: kernel kernel-debug qemu tools perf
+check: kernel kernel-debug qemu tools
 	@scripts/check
 
-check-all: kernel kernel-debug kernel-base qemu qemu-base tools perf
+check-all: kernel kernel-debug kernel-base qemu qemu-base tools
 	@scripts/check --all
 
 refs5: kernel qemu tools
