@@ -34,10 +34,10 @@ run: kernel qemu tools
 vm: kernel qemu tools
 	@scripts/vm
 
-check: kernel kernel-debug qemu tools
+check: kernel kernel-debug qemu tools perf
 	@scripts/check
 
-check-all: kernel kernel-debug kernel-base qemu qemu-base tools
+check-all: kernel kernel-debug kernel-base qemu qemu-base tools perf
 	@scripts/check --all
 
 refs5: kernel qemu tools
@@ -45,6 +45,9 @@ refs5: kernel qemu tools
 
 bench-auto: kernel qemu tools
 	@scripts/bench-auto
+
+bench-sync: kernel kernel-base qemu tools
+	@scripts/bench-sync
 
 deps:
 	@scripts/deps
@@ -70,5 +73,5 @@ clean:
 distclean:
 	@scripts/clean --all
 
-.PHONY: help run vm check check-all refs5 bench-auto deps fetch trees export doctor clean \
+.PHONY: help run vm check check-all refs5 bench-auto bench-sync deps fetch trees export doctor clean \
 	distclean kernel kernel-debug kernel-base qemu qemu-base tools perf

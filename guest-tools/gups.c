@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -28,6 +29,9 @@ static uint64_t nr_updates, nr_warmup;
 static int nr_threads = 1, nr_cpus = 1;
 static bool sequential;
 
+/* FIFOs of perf stat --control */
+static int perf_ctl = -1, perf_ack = -1;
+
 static const char usage_text[] =
 "usage: gups [OPTION...]\n"
 "  -s, --size=BYTES      size of the table, a power of two; K, M, G (256M)\n"
@@ -41,6 +45,9 @@ static const char usage_text[] =
 "                        table (the system's default)\n"
 "      --no-counters     do not read the CPU's counters\n"
 "      --whole           count the whole run, not only the timed part\n"
+"      --perf-control=CTL,ACK\n"
+"                        have perf stat -D -1 --control=fifo:CTL,ACK count the\n"
+"                        same\n"
 "      --report-tpt      add what /proc/self/tpt says at the end\n"
 "      --wait-tpt[=S]    after the initialization print READY and wait until\n"
 "                        /proc/self/tpt says on, S seconds at most (60)\n"
@@ -126,6 +133,47 @@ static void wait_tpt(unsigned int seconds)
 	}
 }
 
+static void perf_open(char *fifos)
+{
+	char *ack = strchr(fifos, ',');
+
+	if (!ack)
+		fail(2, "--perf-control: not two files: %s", fifos);
+	*ack++ = '\0';
+	perf_ctl = open(fifos, O_WRONLY | O_CLOEXEC);
+	if (perf_ctl < 0)
+		fail(1, "%s: %s", fifos, strerror(errno));
+	perf_ack = open(ack, O_RDONLY | O_CLOEXEC);
+	if (perf_ack < 0)
+		fail(1, "%s: %s", ack, strerror(errno));
+}
+
+/* Has perf do what @command says, with a newline, and waits until it is done. */
+static void perf_command(const char *command)
+{
+	static const char expected[] = "ack\n";
+	char answer[8];
+
+	if (perf_ctl < 0)
+		return;
+	if (write(perf_ctl, command, strlen(command)) < 0 ||
+	    read(perf_ack, answer, sizeof(answer)) < (ssize_t)strlen(expected) ||
+	    strncmp(answer, expected, strlen(expected)))
+		fail(1, "perf does not answer");
+}
+
+static void begin(const struct counter_source *source, struct counters *c)
+{
+	perf_command("enable\n");
+	counters_begin(source, nr_cpus, c);
+}
+
+static void end(const struct counter_source *source, struct counters *c)
+{
+	counters_end(source, nr_cpus, c);
+	perf_command("disable\n");
+}
+
 static void ready(void)
 {
 	printf("READY %d\n", getpid());
@@ -136,7 +184,7 @@ int main(int argc, char **argv)
 {
 	enum {
 		WARMUP = 256, NO_VERIFY, HUGE, NO_COUNTERS, WHOLE, REPORT_TPT, WAIT_TPT,
-		WAIT_SIGNAL, RANDOM, HELP
+		WAIT_SIGNAL, RANDOM, PERF_CONTROL, HELP
 	};
 	static const struct option options[] = {
 		{ "size", required_argument, NULL, 's' },
@@ -149,6 +197,7 @@ int main(int argc, char **argv)
 		{ "huge", required_argument, NULL, HUGE },
 		{ "no-counters", no_argument, NULL, NO_COUNTERS },
 		{ "whole", no_argument, NULL, WHOLE },
+		{ "perf-control", required_argument, NULL, PERF_CONTROL },
 		{ "report-tpt", no_argument, NULL, REPORT_TPT },
 		{ "wait-tpt", optional_argument, NULL, WAIT_TPT },
 		{ "wait-signal", no_argument, NULL, WAIT_SIGNAL },
@@ -162,6 +211,7 @@ int main(int argc, char **argv)
 	bool whole = false, report = false;
 	unsigned int wait_on = 0;
 	const char *huge = NULL;
+	char *fifos = NULL;
 	pthread_t id[MAX_THREADS];
 	sigset_t usr1;
 	int c, n, sig;
@@ -209,6 +259,9 @@ int main(int argc, char **argv)
 		case RANDOM:
 			sequential = false;
 			break;
+		case PERF_CONTROL:
+			fifos = optarg;
+			break;
 		case HELP:
 			fputs(usage_text, stdout);
 			return 0;
@@ -224,6 +277,9 @@ int main(int argc, char **argv)
 		fail(2, "--threads: not between 1 and %d", MAX_THREADS);
 	if (huge && strcmp(huge, "never") && strcmp(huge, "always"))
 		fail(2, "--huge: neither \"never\" nor \"always\": %s", huge);
+
+	if (fifos)
+		perf_open(fifos);
 
 	if (!nr_updates)
 		nr_updates = 4 * (size / sizeof(uint64_t));
@@ -248,7 +304,7 @@ int main(int argc, char **argv)
 			have_counters = false;
 	}
 	if (whole)
-		counters_begin(source, nr_cpus, &before);
+		begin(source, &before);
 	pthread_barrier_init(&barrier, NULL, nr_threads);
 	for (n = 1; n < nr_threads; n++)
 		if (pthread_create(&id[n], NULL, thread, (void *)(uintptr_t)n))
@@ -268,12 +324,12 @@ int main(int argc, char **argv)
 
 	pthread_barrier_wait(&barrier);
 	if (!whole)
-		counters_begin(source, nr_cpus, &before);
+		begin(source, &before);
 	pthread_barrier_wait(&barrier);
 	table_update(&table, nr_warmup, nr_warmup + nr_updates / nr_threads, sequential);
 	pthread_barrier_wait(&barrier);
 	if (!whole)
-		counters_end(source, nr_cpus, &after);
+		end(source, &after);
 
 	for (n = 1; n < nr_threads; n++)
 		pthread_join(id[n], NULL);
@@ -284,7 +340,7 @@ int main(int argc, char **argv)
 		errors = table_errors(&table);
 	}
 	if (whole)
-		counters_end(source, nr_cpus, &after);
+		end(source, &after);
 	counters_sub(&after, &before);
 
 	printf("workload=%s size=%" PRIu64 " updates=%" PRIu64 " threads=%d guest_page=%lu rss_bytes=%" PRIu64,

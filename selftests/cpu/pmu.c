@@ -35,6 +35,9 @@ const char test_name[] = "pmu";
 #define CYCLES		EVENT(0x76, 0)
 #define INSNS		EVENT(0xc0, 0)
 #define BRANCHES	EVENT(0xc2, 0)
+#define LOADS		EVENT(0x29, 1)
+#define STORES		EVENT(0x29, 2)
+#define LOAD_STORES	EVENT(0x29, 4)
 
 #define CTR_MASK	((1ull << 48) - 1)
 
@@ -201,6 +204,53 @@ static void test_branches(void)
 	wrmsr(MSR_CTL(0), 0);
 	wrmsr(MSR_CTL(1), 0);
 	ok(r, "branches by mode");
+}
+
+/* In each round 5 loads, 4 stores, 3 of both on the same address */
+static __attribute__((noinline)) u64 count_accesses(u64 ctl)
+{
+	static u64 mem[4];
+	u32 lo = ctl, hi = ctl >> 32, msr = MSR_CTL(0);
+	u64 n = 100;
+
+	wrmsr(MSR_CTR(0), 0);
+	asm volatile("wrmsr\n"
+		     "1: movq %[m], %%rax\n"
+		     "cmpq %%rax, %[m]\n"
+		     "cmpq $1, %[m]\n"
+		     "movq $1, %[m]\n"
+		     "incq %[m]\n"
+		     "lock addq %%rax, %[m]\n"
+		     "xchgq %%rax, %[m]\n"
+		     "leaq %[m], %%rsi\n"
+		     "leaq 8+%[m], %%rdi\n"
+		     "movsq\n"
+		     "fildll %[m]\n"
+		     "fistpll %[m]\n"
+		     "nopl %[m]\n"
+		     "prefetcht0 %[m]\n"
+		     "movdqu %%xmm0, %[m]\n"
+		     "decq %[n]\n"
+		     "jnz 1b\n"
+		     "movl %[ctr], %%ecx\n"
+		     "rdmsr\n"
+		     : "+a"(lo), "+d"(hi), "+c"(msr), [n] "+r"(n), [m] "+m"(mem)
+		     : [ctr] "i"(MSR_CTR(0))
+		     : "memory", "rsi", "rdi");
+	wrmsr(MSR_CTL(0), 0);
+	return lo | (u64)hi << 32;
+}
+
+static void test_accesses(void)
+{
+	bool r = check_eq(count_accesses(EN | OS | LOADS), 500, "loads");
+
+	r &= check_eq(count_accesses(EN | OS | STORES), 400, "stores");
+	r &= check_eq(count_accesses(EN | OS | LOAD_STORES), 300, "both");
+	r &= check_eq(count_accesses(EN | OS | LOADS | STORES | LOAD_STORES),
+		      1200, "sum");
+	r &= check_eq(count_accesses(EN | USR | LOADS), 0, "user");
+	ok(r, "loads and stores");
 }
 
 static void test_registers(void)
@@ -878,6 +928,7 @@ void test(void)
 	test_registers();
 	test_exact();
 	test_branches();
+	test_accesses();
 	test_write();
 	workload_init();
 	test_model();

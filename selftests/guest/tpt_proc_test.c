@@ -12,6 +12,18 @@
 
 #include "tap.h"
 
+#ifndef PR_SET_TPT
+#define PR_SET_TPT		0x54505453
+#define PR_TPT_AUTO		0
+#define PR_TPT_ON		1
+#define PR_TPT_OFF		2
+#define PR_TPT_INHERIT		(1UL << 0)
+#define PR_GET_TPT		0x54505447
+#define PR_TPT_IS_ON		(1 << 0)
+#define PR_TPT_IS_CHOSEN	(1 << 1)
+#define PR_TPT_IS_INHERITED	(1 << 2)
+#endif
+
 static bool available;
 
 /* Runs @fn in a child; its return value is the child's exit status */
@@ -269,6 +281,74 @@ static void test_modes(void)
 	tpt_set("off");
 }
 
+static int set_choice(unsigned long what, unsigned long flags)
+{
+	return prctl(PR_SET_TPT, what, flags, 0, 0) ? -errno : 0;
+}
+
+static int get_choice(void)
+{
+	return prctl(PR_GET_TPT, 0, 0, 0, 0);
+}
+
+static int is_choice(void *arg)
+{
+	return get_choice() == *(int *)arg ? 0 : 1;
+}
+
+/* In a new program, and in a child of it */
+static int choice_in_exec(void *arg)
+{
+	char number[12];
+
+	snprintf(number, sizeof(number), "%d", *(int *)arg);
+	execl("/proc/self/exe", "tpt_proc_test", "--is-choice", number, NULL);
+	return 11;
+}
+
+static void test_prctl(void)
+{
+	int status, off = 0, chosen = PR_TPT_IS_CHOSEN | PR_TPT_IS_INHERITED;
+	int on = chosen | PR_TPT_IS_ON;
+
+	ok(set_choice(3, 0) == -EINVAL && set_choice(-1, 0) == -EINVAL, "prctl: unknown word: EINVAL");
+	ok(set_choice(PR_TPT_ON, 2) == -EINVAL, "prctl: unknown flag: EINVAL");
+	ok(prctl(PR_SET_TPT, PR_TPT_ON, 0, 1, 0) == -1 && errno == EINVAL &&
+	   prctl(PR_SET_TPT, PR_TPT_ON, 0, 0, 1) == -1 && errno == EINVAL,
+	   "prctl: set: other arguments must be 0");
+	ok(prctl(PR_GET_TPT, 1, 0, 0, 0) == -1 && errno == EINVAL &&
+	   prctl(PR_GET_TPT, 0, 1, 0, 0) == -1 && errno == EINVAL &&
+	   prctl(PR_GET_TPT, 0, 0, 1, 0) == -1 && errno == EINVAL &&
+	   prctl(PR_GET_TPT, 0, 0, 0, 1) == -1 && errno == EINVAL,
+	   "prctl: get: other arguments must be 0");
+	ok(!tpt_is_on() && get_choice() == 0, "prctl: nothing of that changed anything");
+
+	ok(set_choice(PR_TPT_ON, 0) == 0 && get_choice() == (PR_TPT_IS_ON | PR_TPT_IS_CHOSEN),
+	   "prctl: on");
+	status = in_child(is_choice, &off);
+	ok(status == 0, "prctl: a child starts off (%d)", status);
+
+	ok(set_choice(PR_TPT_ON, PR_TPT_INHERIT) == 0 && get_choice() == on &&
+	   !strcmp(tpt_field(getpid(), "inherit"), "on"), "prctl: on, with children");
+	status = in_child(is_choice, &on);
+	ok(status == 0, "prctl: a child is on (%d)", status);
+	status = in_child(choice_in_exec, &on);
+	ok(status == 0, "prctl: and a program that it executes, and its child (%d)", status);
+
+	ok(set_choice(PR_TPT_OFF, PR_TPT_INHERIT) == 0 && get_choice() == chosen, "prctl: off, with children");
+	ok(write_file(ENABLED, "always") == 6, "prctl: mode always");
+	status = in_child(choice_in_exec, &chosen);
+	ok(status == 0, "prctl: the choice is off in mode always, too (%d)", status);
+	ok(set_choice(PR_TPT_AUTO, 0) == 0 && get_choice() == 0, "prctl: taken back");
+	on = PR_TPT_IS_ON;
+	status = in_child(choice_in_exec, &on);
+	ok(status == 0, "prctl: then the mode decides (%d)", status);
+
+	ok(write_file(ENABLED, "never") == 5 && set_choice(PR_TPT_ON, PR_TPT_INHERIT) == -EOPNOTSUPP &&
+	   get_choice() == 0, "prctl: mode never: EOPNOTSUPP, and nothing is inherited");
+	ok(write_file(ENABLED, "manual") == 6, "prctl: mode manual");
+}
+
 static void test_settings(void)
 {
 	static const char gain[] = "/sys/kernel/mm/tpt/auto/on_gain";
@@ -307,6 +387,11 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "--is-on"))
 		return !tpt_is_on();
+	if (argc == 3 && !strcmp(argv[1], "--is-choice")) {
+		int choice = atoi(argv[2]);
+
+		return is_choice(&choice) ?: in_child(is_choice, &choice);
+	}
 	if (argc == 3 && !strcmp(argv[1], "--after-exec"))
 		return after_exec(atoi(argv[2]));
 
@@ -332,6 +417,7 @@ int main(int argc, char **argv)
 	if (available) {
 		test_on_off();
 		test_modes();
+		test_prctl();
 	}
 	test_rights();
 	test_gone();
