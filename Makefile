@@ -40,6 +40,9 @@ check: kernel kernel-debug qemu tools perf
 check-all: kernel kernel-debug kernel-base qemu qemu-base tools perf
 	@scripts/check --all
 
+check-mm: kernel kernel-debug qemu tools
+	@scripts/check mm-all
+
 refs5: kernel qemu tools
 	@scripts/run --refs5
 
@@ -73,5 +76,5 @@ clean:
 distclean:
 	@scripts/clean --all
 
-.PHONY: help run vm check check-all refs5 bench-auto bench-sync deps fetch trees export doctor clean \
+.PHONY: help run vm check check-all check-mm refs5 bench-auto bench-sync deps fetch trees export doctor clean \
 	distclean kernel kernel-debug kernel-base qemu qemu-base tools perf

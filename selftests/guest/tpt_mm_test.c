@@ -520,27 +520,120 @@ static void test_userfaultfd(void)
 	munmap(p, 20 * PAGE);
 }
 
+/* What a process sees of the other's pages, which it changes */
+static bool exchange(char *p, int fd_in, int fd_out, bool first, int rounds)
+{
+	int i;
+	char c = 0;
+
+	for (i = 0; i < rounds; i++) {
+		if (!first && read(fd_in, &c, 1) != 1)
+			return false;
+		if (!first && (p[0] != (char)(i + 1) || p[HUGE + 7 * PAGE] != (char)(i + 2)))
+			return false;
+		if (first) {
+			p[0] = i + 1;
+			p[HUGE + 7 * PAGE] = i + 2;
+		} else {
+			p[PAGE] = i + 3;
+		}
+		if (write(fd_out, &c, 1) != 1)
+			return false;
+		if (first && (read(fd_in, &c, 1) != 1 || p[PAGE] != (char)(i + 3)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Shared memory of hugetlbfs, large enough for a PMD table in common, with a
+ * process that uses TPT or does not, and switches meanwhile.
+ */
+static void test_hugetlb(void)
+{
+	const size_t gib = 1UL << 30;
+	int there[2], back[2], status, mode, fd, i;
+	char *p, *area;
+	pid_t pid;
+
+	if (write_file("/proc/sys/vm/nr_hugepages", "8") < 0) {
+		skip("hugetlb: no pages");
+		return;
+	}
+	fd = memfd_create("hugetlb", MFD_HUGETLB);
+	if (fd < 0 || ftruncate(fd, 2 * gib)) {
+		skip("hugetlb: %s", strerror(errno));
+		return;
+	}
+
+	area = mmap(NULL, 3 * gib, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (area == MAP_FAILED)
+		bail("mmap");
+	p = (char *)(((unsigned long)area + gib - 1) & ~(gib - 1));
+
+	/* mode 0: both off when the table is made; 1: only the child; 2: none */
+	for (mode = 0; mode < 3; mode++) {
+		if (mode < 2)
+			tpt_set(mode ? "on" : "off");
+		if (mmap(p, 2 * gib, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) != p)
+			bail("mmap of hugetlbfs");
+		if (pipe(there) || pipe(back))
+			bail("pipe");
+		p[0] = p[PAGE] = p[HUGE + 7 * PAGE] = 0;
+
+		pid = fork();
+		if (!pid) {
+			bool r;
+
+			if (mode == 2)
+				tpt_set("on");
+			p[HUGE] = 1;
+			r = exchange(p, there[0], back[1], false, 10);
+			if (mode == 0)
+				tpt_set("on");
+			r = exchange(p, there[0], back[1], false, 10) && r;
+			r = r && (mode == 1 || tpt_is_on());
+			_exit(!r);
+		}
+		ok(exchange(p, back[0], there[1], true, 10), "hugetlb: both see the same, %d", mode);
+		tpt_set("on");
+		ok(exchange(p, back[0], there[1], true, 10), "hugetlb: and again, %d", mode);
+		waitpid(pid, &status, 0);
+		ok(!status, "hugetlb: the other is right, %d", mode);
+		check("hugetlb");
+		for (i = 0; i < 2; i++) {
+			close(there[i]);
+			close(back[i]);
+		}
+		munmap(p, 2 * gib);
+	}
+	close(fd);
+	munmap(area, 3 * gib);
+
+	p = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	if (p == MAP_FAILED)
+		bail("private hugetlb");
+	fill(p, HUGE, 3);
+	pid = fork();
+	if (!pid) {
+		tpt_set("on");
+		fill(p, HUGE, 4);
+		_exit(!verify(p, HUGE, 4));
+	}
+	waitpid(pid, &status, 0);
+	ok(!status && verify(p, HUGE, 3), "hugetlb: private, copied on write");
+	check("hugetlb private");
+	munmap(p, HUGE);
+	write_file("/proc/sys/vm/nr_hugepages", "0");
+}
+
 /* Where TPT cannot go, the process goes on without */
 static void test_unmappable(void)
 {
 	char *p;
 	int fd;
-
-	p = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
-		 MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-	if (p == MAP_FAILED) {
-		skip("unmappable: no hugetlb pages");
-	} else {
-		p[0] = 1;
-		p[PAGE] = p[0];
-		ok(p[PAGE] == 1, "unmappable: a shared hugetlb page works");
-		ok(!tpt_is_on() && !strcmp(tpt_field(getpid(), "reason"), "unmappable"),
-		   "unmappable: TPT is off, and says why (%s)",
-		   tpt_field(getpid(), "reason"));
-		munmap(p, HUGE);
-	}
-
-	ok(tpt_set("on") == 2 && tpt_is_on(), "unmappable: can be switched on again");
 
 	fd = open("/dev/mem", O_RDONLY);
 	p = fd < 0 ? MAP_FAILED : mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0xfee00000);
@@ -548,13 +641,14 @@ static void test_unmappable(void)
 		skip("unmappable: no device to map: %s", strerror(errno));
 	} else {
 		(void)*(volatile int *)p;
-		ok(!tpt_is_on(), "unmappable: a device's page (%s)",
+		ok(!tpt_is_on() && !strcmp(tpt_field(getpid(), "reason"), "unmappable"),
+		   "unmappable: with a device's page TPT is off, and says why (%s)",
 		   tpt_field(getpid(), "reason"));
 		munmap(p, PAGE);
 	}
 	if (fd >= 0)
 		close(fd);
-	tpt_set("on");
+	ok(tpt_set("on") == 2 && tpt_is_on(), "unmappable: can be switched on again");
 }
 
 static void test_on_off(void)
@@ -591,11 +685,13 @@ int main(int argc, char **argv)
 		{ "migration", test_migration },
 		{ "special", test_special },
 		{ "userfaultfd", test_userfaultfd },
+		{ "hugetlb", test_hugetlb },
 		{ "onoff", test_on_off },
 		{ "unmappable", test_unmappable },
 	};
 	struct sigaction sa = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO };
 	unsigned int i;
+	char text[64];
 	ssize_t n;
 
 	sigaction(SIGSEGV, &sa, NULL);
@@ -607,12 +703,22 @@ int main(int argc, char **argv)
 	}
 	ok(n == 2, "TPT on");
 
+	/* Drift is a kernel warning. */
+	write_file("/sys/kernel/debug/tpt/check_faults", "1");
+
 	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
 		if (argc > 1 && strcmp(argv[1], tests[i].name))
 			continue;
 		tests[i].fn();
 	}
 
+	if (read_file("/sys/kernel/debug/tpt/faults", text, sizeof(text)) > 0) {
+		unsigned long checked = 0, drift = 1;
+
+		sscanf(text, "checked %lu drift %lu", &checked, &drift);
+		ok(checked && !drift, "after each fault: %.*s", (int)strcspn(text, "\n"), text);
+		write_file("/sys/kernel/debug/tpt/check_faults", "0");
+	}
 	diag("faults: %s sync", tpt_field(getpid(), "faults_sync"));
 	diag("faults: %s stale", tpt_field(getpid(), "faults_stale"));
 	return done();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * No memory for TPT's tables: a process stays on, or falls back to, nested
- * paging, and does not notice.  The memory cgroup is what runs out, because
- * it does so for one process only.
+ * paging, and does not notice.  First the memory cgroup is what runs out,
+ * because it does so for one process only.  Then each allocation in turn fails,
+ * where the kernel has fault injection.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -130,6 +131,84 @@ static int run(int (*fn)(int), char *reason, size_t size)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
+#define INJECT "/sys/kernel/debug/fail_tpt_alloc/"
+
+/* Uses what there is: new pages, large pages, a child, other protections. */
+static int work(int report)
+{
+	static const size_t huge = 2UL << 20;
+	ssize_t n = tpt_set("on");
+	bool on = n == 2;
+	char *p, *q, why[32];
+	int status;
+	pid_t pid;
+
+	(void)report;
+	if (!on && n != -ENOMEM)
+		return 10;
+	if (on != tpt_is_on())
+		return 11;
+	put();
+	p = mmap(NULL, 4 * huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return 12;
+	q = (char *)(((size_t)p + huge - 1) & ~(huge - 1));
+	if (madvise(q, huge, MADV_HUGEPAGE))
+		return 13;
+	q[0] = q[huge - 1] = 1;
+	q[2 * huge] = 2;
+	if (madvise(q, PAGE, MADV_DONTNEED) || mprotect(q + PAGE, PAGE, PROT_READ))
+		return 14;
+	q[0] = 3;
+	pid = fork();
+	if (!pid) {
+		tpt_set("on");
+		q[huge - 1] = 4;
+		q[2 * huge] = 5;
+		_exit(!good() || q[0] != 3);
+	}
+	if (waitpid(pid, &status, 0) != pid || status)
+		return 15;
+	if (!good() || q[0] != 3 || q[1] || q[huge - 1] != 1 || q[2 * huge] != 2)
+		return 16;
+	munmap(p, 4 * huge);
+
+	/* Either it is on, or it says why not.  Once more, nothing fails. */
+	snprintf(why, sizeof(why), "%s", tpt_field(getpid(), "reason"));
+	if (tpt_is_on() ? strcmp(why, "none") : on && strcmp(why, "nomem"))
+		return 17;
+	if (tpt_set("on") != 2 || !tpt_is_on() || !good())
+		return 18;
+	return 0;
+}
+
+static void each_allocation(void)
+{
+	char text[32] = "";
+	int i, status = 0;
+
+	if (write_file(INJECT "probability", "100") < 0) {
+		skip("each allocation in turn: the kernel has no fault injection");
+		return;
+	}
+	write_file(INJECT "interval", "1");
+	write_file(INJECT "verbose", "0");
+
+	/* The first i succeed; the last run is one in which none is left to fail. */
+	for (i = 0; i < 1000 && !status && atoi(text) != 1; i++) {
+		snprintf(text, sizeof(text), "%d", i);
+		write_file(INJECT "space", text);
+		write_file(INJECT "times", "1");
+		status = run(work, text, sizeof(text));
+		if (read_file(INJECT "times", text, sizeof(text)) < 0)
+			bail(INJECT);
+	}
+	write_file(INJECT "times", "0");
+	write_file(INJECT "probability", "0");
+	ok(!status && i > 10 && i < 1000,
+	   "each of %d allocations fails once: the process goes on (%d)", i - 1, status);
+}
+
 int main(void)
 {
 	char reason[64] = "";
@@ -163,6 +242,8 @@ int main(void)
 	status = run(in_fault, reason, sizeof(reason));
 	ok(status == -SIGKILL && !strcmp(reason, "nomem"),
 	   "no memory in a fault: off because of %s (%d)", reason, status);
+
+	each_allocation();
 
 	rmdir(cgroup);
 	umount("/tmp/cgroup2");
