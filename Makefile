@@ -43,6 +43,9 @@ check-all: kernel kernel-debug kernel-base qemu qemu-base tools perf
 check-mm: kernel kernel-debug qemu tools
 	@scripts/check mm-all
 
+stress: kernel kernel-debug kernel-kasan qemu tools
+	@TESTS=stress scripts/check --all
+
 refs5: kernel qemu tools
 	@scripts/run --refs5
 
@@ -61,7 +64,7 @@ fetch: deps
 trees: fetch
 	@scripts/trees
 
-kernel kernel-debug kernel-base qemu qemu-base tools perf: trees
+kernel kernel-debug kernel-kasan kernel-base qemu qemu-base tools perf: trees
 	@scripts/build $@
 
 export:
@@ -76,5 +79,5 @@ clean:
 distclean:
 	@scripts/clean --all
 
-.PHONY: help run vm check check-all check-mm refs5 bench-auto bench-sync deps fetch trees export doctor clean \
-	distclean kernel kernel-debug kernel-base qemu qemu-base tools perf
+.PHONY: help run vm check check-all check-mm refs5 bench-auto bench-sync stress deps fetch trees export doctor clean \
+	distclean kernel kernel-debug kernel-kasan kernel-base qemu qemu-base tools perf

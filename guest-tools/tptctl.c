@@ -13,9 +13,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifndef PR_SET_TPT
+#define PR_SET_TPT	0x54505453
+#define PR_TPT_ON	1
+#define PR_TPT_INHERIT	(1UL << 0)
+#endif
 
 enum { OK, ERROR, USAGE, NO_PROCESS, NO_TPT, RUN_FAILED = 125, RUN_EXEC, RUN_NOT_FOUND };
 
@@ -25,7 +32,8 @@ static const char usage_text[] =
 "       tptctl on PID...            switch TPT on, off, in a running process\n"
 "       tptctl off PID...           both hold, also in mode auto, until:\n"
 "       tptctl auto PID...          leave it to the kernel (tpt=auto)\n"
-"       tptctl run [--] COMMAND...  start COMMAND with TPT on from its first instruction\n"
+"       tptctl run [-c] [--] COMMAND...  start COMMAND with TPT on from its first\n"
+"                                   instruction; -c: and the processes that it starts\n"
 "\n"
 "exit status: 0; 1 the kernel refused; 2 wrong usage; 3 no such process; 4 this\n"
 "kernel has no TPT.  run: COMMAND's status, 128 + N after signal N, 125 TPT could\n"
@@ -191,6 +199,23 @@ static void forward(int sig)
 		kill(child, sig);
 }
 
+static void __attribute__((noreturn)) execute(char **argv)
+{
+	execvp(argv[0], argv);
+	message("%s: %s", argv[0], strerror(errno));
+	_exit(errno == ENOENT ? RUN_NOT_FOUND : RUN_EXEC);
+}
+
+/* This process becomes the command, and what it has chosen is inherited. */
+static int run_with_children(char **argv)
+{
+	if (prctl(PR_SET_TPT, PR_TPT_ON, PR_TPT_INHERIT, 0, 0)) {
+		message("%s", errno == EINVAL ? "this kernel has no TPT" : reason(errno));
+		return RUN_FAILED;
+	}
+	execute(argv);
+}
+
 /*
  * The command stops itself at its exec, and gets TPT while it is stopped: it
  * has its own, still empty address space then.
@@ -211,9 +236,7 @@ static int run(char **argv)
 			message("ptrace: %s", strerror(errno));
 			_exit(RUN_FAILED);
 		}
-		execvp(argv[0], argv);
-		message("%s: %s", argv[0], strerror(errno));
-		_exit(errno == ENOENT ? RUN_NOT_FOUND : RUN_EXEC);
+		execute(argv);
 	}
 
 	child = pid;
@@ -261,12 +284,18 @@ int main(int argc, char **argv)
 		return OK;
 	}
 	if (!strcmp(command, "run")) {
+		bool children = false;
+
 		argv += 2;
+		if (*argv && !strcmp(*argv, "-c")) {
+			children = true;
+			argv++;
+		}
 		if (*argv && !strcmp(*argv, "--"))
 			argv++;
 		if (!*argv)
 			return usage_error("run: no command", "");
-		return run(argv);
+		return children ? run_with_children(argv) : run(argv);
 	}
 	if (strcmp(command, "status") && strcmp(command, "on") && strcmp(command, "off") &&
 	    strcmp(command, "auto"))

@@ -15,12 +15,14 @@ tree_id()
 	[ -n "$(git -C "$1" status --porcelain)" ] || git -C "$1" rev-parse 'HEAD^{tree}'
 }
 
-# kernel_config TREE O DEBUG
+# kernel_config TREE O FRAGMENTS: of these, kernel-FRAGMENT.config
 kernel_config()
 {
-	set -- "$1" "$2" "$TOP/scripts/kernel.config" ${3:+"$TOP/scripts/kernel-debug.config"}
-	kc_tree=$1 kc_o=$2
-	shift 2
+	kc_tree=$1 kc_o=$2 kc_fragments=$3
+	set -- "$TOP/scripts/kernel.config"
+	for kc_f in $kc_fragments; do
+		set -- "$@" "$TOP/scripts/kernel-$kc_f.config"
+	done
 	kvm_series='' guest_series=''
 	! grep -rqs --include=Kconfig "^config KVM_AMD_TPT" "$kc_tree/arch/x86" || kvm_series=1
 	! grep -rqs --include=Kconfig "^config TPT_GUEST" "$kc_tree/arch/x86" "$kc_tree/mm" "$kc_tree/drivers/virt" || guest_series=1
