@@ -22,6 +22,9 @@
 #define PAGE	4096UL
 #define HUGE	(2UL << 20)
 
+#ifndef MAP_HUGE_SHIFT
+#define MAP_HUGE_SHIFT 26
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
@@ -629,6 +632,43 @@ static void test_hugetlb(void)
 	write_file("/proc/sys/vm/nr_hugepages", "0");
 }
 
+/* One page of 1 GiB, which the host backs by smaller ones */
+static void test_gigantic(void)
+{
+	const size_t gib = 1UL << 30, step = HUGE + 3 * PAGE;
+	size_t i, bad = 0;
+	char *p;
+
+	p = mmap(NULL, gib, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 30 << MAP_HUGE_SHIFT, -1, 0);
+	if (p == MAP_FAILED) {
+		skip("gigantic: there is no page of 1 GiB");
+		return;
+	}
+	for (i = 0; i < gib; i += step)
+		*(size_t *)(p + i) = i + 1;
+	for (i = 0; i < gib; i += step)
+		bad += *(volatile size_t *)(p + i) != i + 1;
+	ok(!bad, "gigantic: data");
+	check("gigantic");
+	mprotect(p, gib, PROT_READ);
+	ok(try_read(p + 5 * step) == 0 && try_write(p + 5 * step) == SEGV_ACCERR,
+	   "gigantic: read-only");
+	check("gigantic read-only");
+	mprotect(p, gib, PROT_READ | PROT_WRITE);
+	ok(try_write(p + 7 * step) == 0, "gigantic: writable again");
+	check("gigantic writable");
+	tpt_set("off");
+	tpt_set("on");
+	for (i = 0; i < gib; i += step)
+		bad += i != 7 * step && *(volatile size_t *)(p + i) != i + 1;
+	ok(!bad, "gigantic: data after off and on");
+	check("gigantic after off and on");
+	munmap(p, gib);
+	ok(try_read(p) == SEGV_MAPERR, "gigantic: unmapped");
+	check("gigantic unmapped");
+}
+
 /* Where TPT cannot go, the process goes on without */
 static void test_unmappable(void)
 {
@@ -686,6 +726,7 @@ int main(int argc, char **argv)
 		{ "special", test_special },
 		{ "userfaultfd", test_userfaultfd },
 		{ "hugetlb", test_hugetlb },
+		{ "gigantic", test_gigantic },
 		{ "onoff", test_on_off },
 		{ "unmappable", test_unmappable },
 	};

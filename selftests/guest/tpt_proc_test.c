@@ -253,6 +253,48 @@ static int in_fork(void *arg)
 	return tpt_is_on() ? 0 : 12;
 }
 
+static void *thread_large(void *arg)
+{
+	*(ssize_t *)arg = tpt_set("on");
+	return NULL;
+}
+
+/*
+ * Off while it is switched on.  There is a moment for that if there is much to
+ * build; whether it is met is a matter of luck, so try several times.
+ */
+static void test_abort(void)
+{
+	size_t size = 256UL << 20, i;
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int round, aborted = 0, wrong = 0;
+
+	if (p == MAP_FAILED)
+		bail("mmap");
+	/* the zero page takes no memory, but page tables */
+	madvise(p, size, MADV_NOHUGEPAGE);
+	for (i = 0; i < size; i += 4096)
+		((volatile char *)p)[i];
+
+	for (round = 0; round < 30; round++) {
+		pthread_t thread;
+		ssize_t n = 0, off;
+
+		pthread_create(&thread, NULL, thread_large, &n);
+		usleep(round * 200);
+		off = tpt_set("off");
+		pthread_join(thread, NULL);
+		aborted += n == -ECANCELED;
+		wrong += off != 3 || (n != 2 && n != -ECANCELED) ||
+			 (n == -ECANCELED && tpt_is_on());
+		tpt_set("off");
+	}
+	ok(!wrong, "off while it is switched on: off, or on was later");
+	ok(aborted, "off ends switching on: %d of %d times", aborted, round);
+	munmap(p, size);
+}
+
 /* The mode is changed while this process runs; at the end it is what it was. */
 static void test_modes(void)
 {
@@ -416,6 +458,7 @@ int main(int argc, char **argv)
 	test_settings();
 	if (available) {
 		test_on_off();
+		test_abort();
 		test_modes();
 		test_prctl();
 	}
