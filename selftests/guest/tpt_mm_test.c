@@ -317,6 +317,69 @@ static void test_huge(void)
 	munmap(p, 4 * HUGE);
 }
 
+/* Has user code the pages in its TLB that the kernel writes to? */
+static bool same_pages(volatile char *p, int nr, char tag)
+{
+	char c[2] = { tag };
+	int fd[2], i;
+
+	if (pipe(fd))
+		bail("pipe");
+	for (i = 1; i <= nr; i++) {
+		if (write(fd[1], c, 1) != 1 || read(fd[0], (char *)p + i * PAGE, 1) != 1)
+			bail("write through a pipe");
+	}
+	close(fd[0]);
+	close(fd[1]);
+	for (i = 1; i <= nr; i++) {
+		if (p[i * PAGE] != tag)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Where the host has no huge page for one of the guest, each small part of it
+ * has an entry of its own in the TLB, and has to be flushed.  Few pages, so that
+ * the TLB can hold them all.
+ */
+static void test_flush(void)
+{
+	volatile char *p = map_huge(HUGE);
+	const int nr = 20;
+	int i, round;
+
+	for (round = 0; round < 3; round++) {
+		madvise((char *)p, HUGE, MADV_HUGEPAGE);
+		for (i = 0; i <= nr; i++)
+			p[i * PAGE] = 1;
+		if (smaps((char *)p, "AnonHugePages") < 2048) {
+			skip("flush: the kernel has no huge page left");
+			break;
+		}
+		ok(same_pages(p, nr, 2), "flush: huge page");
+
+		/* other frames, in one step each */
+		madvise((char *)p, PAGE, MADV_NOHUGEPAGE);
+		madvise((char *)p, HUGE, MADV_HUGEPAGE);
+		ok(same_pages(p, nr, 3), "flush: split");
+		if (!madvise((char *)p, HUGE, MADV_COLLAPSE))
+			ok(same_pages(p, nr, 4), "flush: collapsed");
+		else
+			skip("flush: MADV_COLLAPSE: %s", strerror(errno));
+
+		if (mmap((char *)p, HUGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != p)
+			bail("mmap");
+		for (i = 0; i <= nr; i++)
+			if (p[i * PAGE])
+				break;
+		ok(i > nr, "flush: another mapping in this place is empty");
+		check("flush");
+	}
+	munmap((char *)p, HUGE);
+}
+
 static void test_shared(void)
 {
 	int fd = memfd_create("tpt", 0);
@@ -720,6 +783,7 @@ int main(int argc, char **argv)
 		{ "fork", test_fork },
 		{ "mremap", test_mremap },
 		{ "huge", test_huge },
+		{ "flush", test_flush },
 		{ "shared", test_shared },
 		{ "accessed", test_accessed_dirty },
 		{ "migration", test_migration },
