@@ -350,6 +350,9 @@ static void test_flush(void)
 	int i, round;
 
 	for (round = 0; round < 3; round++) {
+		if (mmap((char *)p, HUGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != p)
+			bail("mmap");
 		madvise((char *)p, HUGE, MADV_HUGEPAGE);
 		for (i = 0; i <= nr; i++)
 			p[i * PAGE] = 1;
