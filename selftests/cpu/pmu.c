@@ -206,51 +206,79 @@ static void test_branches(void)
 	ok(r, "branches by mode");
 }
 
-/* In each round 5 loads, 4 stores, 3 of both on the same address */
-static __attribute__((noinline)) u64 count_accesses(u64 ctl)
-{
-	static u64 mem[4];
-	u32 lo = ctl, hi = ctl >> 32, msr = MSR_CTL(0);
-	u64 n = 100;
+/* A function that executes an instruction 100 times on mem, and counts */
+static u64 mem[4];
 
-	wrmsr(MSR_CTR(0), 0);
-	asm volatile("wrmsr\n"
-		     "1: movq %[m], %%rax\n"
-		     "cmpq %%rax, %[m]\n"
-		     "cmpq $1, %[m]\n"
-		     "movq $1, %[m]\n"
-		     "incq %[m]\n"
-		     "lock addq %%rax, %[m]\n"
-		     "xchgq %%rax, %[m]\n"
-		     "leaq %[m], %%rsi\n"
-		     "leaq 8+%[m], %%rdi\n"
-		     "movsq\n"
-		     "fildll %[m]\n"
-		     "fistpll %[m]\n"
-		     "nopl %[m]\n"
-		     "prefetcht0 %[m]\n"
-		     "movdqu %%xmm0, %[m]\n"
-		     "decq %[n]\n"
-		     "jnz 1b\n"
-		     "movl %[ctr], %%ecx\n"
-		     "rdmsr\n"
-		     : "+a"(lo), "+d"(hi), "+c"(msr), [n] "+r"(n), [m] "+m"(mem)
-		     : [ctr] "i"(MSR_CTR(0))
-		     : "memory", "rsi", "rdi");
-	wrmsr(MSR_CTL(0), 0);
-	return lo | (u64)hi << 32;
+#define ACCESS(name, insn)						\
+static __attribute__((noinline)) u64 access_##name(u64 ctl)		\
+{									\
+	u32 lo = ctl, hi = ctl >> 32, msr = MSR_CTL(0);			\
+	u64 n = 100, *si = mem, *di = mem + 1;				\
+									\
+	wrmsr(MSR_CTR(0), 0);						\
+	asm volatile("wrmsr\n"						\
+		     "1: " insn "\n"					\
+		     "decq %[n]\n"					\
+		     "jnz 1b\n"						\
+		     "movl %[ctr], %%ecx\n"				\
+		     "rdmsr\n"						\
+		     : "+a"(lo), "+d"(hi), "+c"(msr), [n] "+r"(n),	\
+		       "+S"(si), "+D"(di)				\
+		     : [ctr] "i"(MSR_CTR(0))				\
+		     : "memory");					\
+	wrmsr(MSR_CTL(0), 0);						\
+	return lo | (u64)hi << 32;					\
 }
+
+ACCESS(mov_load, "movq mem, %%rax")
+ACCESS(cmp, "cmpq %%rax, mem")
+ACCESS(cmp_imm, "cmpq $1, mem")
+ACCESS(mov_store, "movq $1, mem")
+ACCESS(inc, "incq mem")
+ACCESS(lock_add, "lock addq %%rax, mem")
+ACCESS(xchg, "xchgq %%rax, mem")
+ACCESS(lea, "leaq mem, %%rax")
+ACCESS(movs, "movsq; leaq mem, %%rsi; leaq mem+8, %%rdi")
+ACCESS(lods, "lodsq; leaq mem, %%rsi")
+ACCESS(fild, "fildll mem; fstp %%st(0)")
+ACCESS(fnstcw, "fnstcw mem")
+ACCESS(nop, "nopl mem")
+ACCESS(prefetch, "prefetcht0 mem")
 
 static void test_accesses(void)
 {
-	bool r = check_eq(count_accesses(EN | OS | LOADS), 500, "loads");
+	static const struct {
+		const char *name;
+		u64 (*fn)(u64 ctl);
+		u64 loads, stores, both;
+	} t[] = {
+		{ "MOV from memory", access_mov_load, 100, 0, 0 },
+		{ "CMP", access_cmp, 100, 0, 0 },
+		{ "CMP, immediate", access_cmp_imm, 100, 0, 0 },
+		{ "MOV to memory", access_mov_store, 0, 100, 0 },
+		{ "INC", access_inc, 0, 0, 100 },
+		{ "LOCK ADD", access_lock_add, 0, 0, 100 },
+		{ "XCHG", access_xchg, 0, 0, 100 },
+		{ "LEA", access_lea, 0, 0, 0 },
+		{ "MOVS", access_movs, 100, 100, 0 },
+		{ "LODS", access_lods, 100, 0, 0 },
+		{ "FILD", access_fild, 100, 0, 0 },
+		{ "FNSTCW", access_fnstcw, 0, 100, 0 },
+		{ "NOP", access_nop, 0, 0, 0 },
+		{ "PREFETCH", access_prefetch, 0, 0, 0 },
+	};
 
-	r &= check_eq(count_accesses(EN | OS | STORES), 400, "stores");
-	r &= check_eq(count_accesses(EN | OS | LOAD_STORES), 300, "both");
-	r &= check_eq(count_accesses(EN | OS | LOADS | STORES | LOAD_STORES),
-		      1200, "sum");
-	r &= check_eq(count_accesses(EN | USR | LOADS), 0, "user");
-	ok(r, "loads and stores");
+	for (unsigned int i = 0; i < ARRAY_SIZE(t); i++) {
+		bool r = check_eq(t[i].fn(EN | OS | LOADS), t[i].loads, "loads");
+
+		r &= check_eq(t[i].fn(EN | OS | STORES), t[i].stores, "stores");
+		r &= check_eq(t[i].fn(EN | OS | LOAD_STORES), t[i].both, "both");
+		r &= check_eq(t[i].fn(EN | OS | LOADS | STORES | LOAD_STORES),
+			      t[i].loads + t[i].stores + t[i].both, "sum");
+		r &= check_eq(t[i].fn(EN | USR | LOADS | STORES | LOAD_STORES), 0,
+			      "user");
+		ok(r, "accesses: %s", t[i].name);
+	}
 }
 
 static void test_registers(void)
