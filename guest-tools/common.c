@@ -51,6 +51,15 @@ uint64_t parse(const char *what, const char *s)
 	return v << shift;
 }
 
+int parse_huge(const char *s)
+{
+	if (!strcmp(s, "always"))
+		return MADV_HUGEPAGE;
+	if (strcmp(s, "never"))
+		fail(2, "--huge: neither \"never\" nor \"always\": %s", s);
+	return MADV_NOHUGEPAGE;
+}
+
 void pin(int cpu)
 {
 	cpu_set_t set;

@@ -16,6 +16,9 @@ fail(int status, const char *format, ...);
 /* A number with K, M or G behind it; anything else is wrong usage. */
 uint64_t parse(const char *what, const char *s);
 
+/* The advice of madvise() for --huge=never|always; anything else is wrong usage. */
+int parse_huge(const char *s);
+
 /* Runs the calling thread on @cpu only. */
 void pin(int cpu);
 

@@ -211,6 +211,7 @@ int main(int argc, char **argv)
 	bool whole = false, report = false;
 	unsigned int wait_on = 0;
 	const char *huge = NULL;
+	int advice = 0;
 	char *fifos = NULL;
 	pthread_t id[MAX_THREADS];
 	sigset_t usr1;
@@ -240,6 +241,7 @@ int main(int argc, char **argv)
 			break;
 		case HUGE:
 			huge = optarg;
+			advice = parse_huge(huge);
 			break;
 		case NO_COUNTERS:
 			have_counters = false;
@@ -275,8 +277,6 @@ int main(int argc, char **argv)
 		fail(2, "--size: not a power of two of at least 4K");
 	if (nr_threads < 1 || nr_threads > MAX_THREADS)
 		fail(2, "--threads: not between 1 and %d", MAX_THREADS);
-	if (huge && strcmp(huge, "never") && strcmp(huge, "always"))
-		fail(2, "--huge: neither \"never\" nor \"always\": %s", huge);
 
 	if (fifos)
 		perf_open(fifos);
@@ -285,8 +285,7 @@ int main(int argc, char **argv)
 		nr_updates = 4 * (size / sizeof(uint64_t));
 
 	table_reserve(&table, size);
-	if (huge && madvise(table.words, size, !strcmp(huge, "always") ?
-			    MADV_HUGEPAGE : MADV_NOHUGEPAGE))
+	if (huge && madvise(table.words, size, advice))
 		fail(1, "--huge=%s: %s", huge, strerror(errno));
 
 	/* waited for, so it must not be delivered to a thread */

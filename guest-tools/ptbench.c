@@ -234,13 +234,21 @@ static void forks(void)
 	print_all(costs, NR);
 }
 
+static int tpt_fd = -1;
+
+/* "on" or "off" for this process; open() is not part of what is measured */
+static void set_tpt(const char *word)
+{
+	if (write(tpt_fd, word, strlen(word)) < 0)
+		fail(1, "/proc/self/tpt: %s", strerror(errno));
+}
+
 static void switch_on(void)
 {
-	int fd = open("/proc/self/tpt", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, "on", 2) != 2)
+	tpt_fd = open("/proc/self/tpt", O_WRONLY | O_CLOEXEC);
+	if (tpt_fd < 0)
 		fail(1, "/proc/self/tpt: %s", strerror(errno));
-	close(fd);
+	set_tpt("on");
 }
 
 /* What it takes to switch on, with all pages mapped */
@@ -249,18 +257,13 @@ static void switching(void)
 	struct cost on = { .name = "switch-on" };
 	char *p = reserve();
 	uint64_t r;
-	int fd = open("/proc/self/tpt", O_WRONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		fail(1, "/proc/self/tpt: %s", strerror(errno));
 	store(p);
 	for (r = 0; r <= rounds; r++) {
-		if (write(fd, "off", 3) != 3)
-			fail(1, "/proc/self/tpt: %s", strerror(errno));
+		set_tpt("off");
 		start_round(r, &on, 1);
 		begin(&on);
-		if (write(fd, "on", 2) != 2)
-			fail(1, "/proc/self/tpt: %s", strerror(errno));
+		set_tpt("on");
 		end(&on);
 		touch(p);
 	}
@@ -268,7 +271,6 @@ static void switching(void)
 	printf("memory pages=%" PRIu64 " rss_bytes=%" PRIu64, pages, rss_bytes());
 	report_tpt();
 	putchar('\n');
-	close(fd);
 	check(munmap(p, pages * PAGE), "munmap");
 }
 
@@ -304,10 +306,7 @@ int main(int argc, char **argv)
 			tpt = true;
 			break;
 		case HUGE:
-			if (!strcmp(optarg, "always"))
-				advice = MADV_HUGEPAGE;
-			else if (strcmp(optarg, "never"))
-				fail(2, "--huge: neither \"never\" nor \"always\": %s", optarg);
+			advice = parse_huge(optarg);
 			break;
 		case NOTHING:
 			return 0;

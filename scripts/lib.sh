@@ -172,6 +172,12 @@ lock_build()
 	}
 }
 
+# libraries PROGRAM: those it is linked with, and its loader, a path per line
+libraries()
+{
+	ldd "$1" | awk '$2 == "=>" { print $3 } $1 ~ /^\// { print $1 }'
+}
+
 # kernel_complaints FILE...: prints what a healthy kernel does not, with file and
 # line; fails when there is nothing
 kernel_complaints()

@@ -253,12 +253,6 @@ static int in_fork(void *arg)
 	return tpt_is_on() ? 0 : 12;
 }
 
-static void *thread_large(void *arg)
-{
-	*(ssize_t *)arg = tpt_set("on");
-	return NULL;
-}
-
 /*
  * Off while it is switched on.  There is a moment for that if there is much to
  * build; whether it is met is a matter of luck, so try several times.
@@ -281,7 +275,7 @@ static void test_abort(void)
 		pthread_t thread;
 		ssize_t n = 0, off;
 
-		pthread_create(&thread, NULL, thread_large, &n);
+		pthread_create(&thread, NULL, thread_on, &n);
 		usleep(round * 200);
 		off = tpt_set("off");
 		pthread_join(thread, NULL);
