@@ -127,6 +127,24 @@ static inline const char *tpt_field(pid_t pid, const char *name)
 	return value;
 }
 
+/* An event of /proc/vmstat; -1 if there is none */
+static inline long vm_event(const char *name)
+{
+	FILE *f = fopen("/proc/vmstat", "re");
+	char line[128];
+	long n = -1;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		size_t len = strcspn(line, " ");
+
+		if (len == strlen(name) && !strncmp(line, name, len))
+			n = atol(line + len);
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
+
 static inline bool tpt_is_on(void)
 {
 	return !strcmp(tpt_field(getpid(), "state"), "on");

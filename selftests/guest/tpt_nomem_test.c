@@ -184,6 +184,7 @@ static int work(int report)
 
 static void each_allocation(void)
 {
+	long failed = vm_event("tpt_alloc_fail");
 	char text[32] = "";
 	int i, status = 0;
 
@@ -205,6 +206,7 @@ static void each_allocation(void)
 	}
 	write_file(INJECT "times", "0");
 	write_file(INJECT "probability", "0");
+	ok(failed >= 0 && vm_event("tpt_alloc_fail") > failed, "vmstat: allocations that failed");
 	ok(!status && i > 10 && i < 1000,
 	   "each of %d allocations fails once: the process goes on (%d)", i - 1, status);
 }

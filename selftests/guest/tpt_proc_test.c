@@ -119,14 +119,24 @@ static void *thread_on(void *arg)
 
 static void test_on_off(void)
 {
+	long on = vm_event("tpt_on"), off = vm_event("tpt_off"), sync;
+	const size_t size = 1 << 20;
 	pthread_t thread;
 	ssize_t n = 0;
+	char *p;
 
 	ok(tpt_set("on") == 2, "on");
 	ok(tpt_is_on(), "state is on");
 	ok(!strcmp(tpt_field(getpid(), "reason"), "none"), "no reason to be off");
 	ok(atoi(tpt_field(getpid(), "twin_pages")) >= 4, "there are twin pages: %s",
 	   tpt_field(getpid(), "twin_pages"));
+	sync = vm_event("tpt_fault_sync");
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		bail("mmap");
+	memset(p, 1, size);
+	munmap(p, size);
+	ok(sync >= 0 && vm_event("tpt_fault_sync") > sync, "vmstat: faults that brought a twin up to date");
 	ok(tpt_set("on\n") == 3, "on again, with a newline, is no error");
 	ok(tpt_set("off\n") == 4, "off");
 	ok(state_is_off(NULL) == 0, "state is off");
@@ -134,6 +144,8 @@ static void test_on_off(void)
 	ok(!strcmp(tpt_field(getpid(), "twin_pages"), "0"), "no twin pages are left: %s",
 	   tpt_field(getpid(), "twin_pages"));
 	ok(tpt_set("off") == 3, "off again is no error");
+	ok(on >= 0 && vm_event("tpt_on") == on + 1, "vmstat: switched on once");
+	ok(off >= 0 && vm_event("tpt_off") == off + 1, "vmstat: switched off once");
 
 	pthread_create(&thread, NULL, thread_on, &n);
 	pthread_join(thread, NULL);
