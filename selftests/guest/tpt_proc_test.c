@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -329,6 +330,60 @@ static void test_modes(void)
 	tpt_set("off");
 }
 
+static int leader_pipe[2];
+
+/* On, without its leader; says whether it is still on when it was told to look */
+static void *leaderless(void *arg)
+{
+	char c = tpt_set("on") == 2 && tpt_is_on();
+
+	(void)arg;
+	/* the leader becomes a zombie, which has no memory */
+	for (;;) {
+		char path[40], buf[512] = "";
+
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", getpid());
+		read_file(path, buf, sizeof(buf));
+		if (strstr(buf, ") Z "))
+			break;
+		usleep(1000);
+	}
+	if (write(leader_pipe[1], &c, 1) != 1 || read(leader_pipe[1], &c, 1) != 1)
+		_exit(1);
+	c = prctl(PR_GET_TPT, 0, 0, 0, 0);
+	if (write(leader_pipe[1], &c, 1) != 1)
+		_exit(1);
+	_exit(0);
+}
+
+static void test_leaderless(void)
+{
+	pthread_t thread;
+	char on = 0, after = 1;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, leader_pipe))
+		bail("socketpair");
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (pthread_create(&thread, NULL, leaderless, NULL))
+			_exit(1);
+		pthread_exit(NULL);
+	}
+	if (pid < 0 || read(leader_pipe[0], &on, 1) != 1)
+		bail("the child did not start");
+	ok(on == 1, "mode never: a process without its first thread is on");
+	if (write_file(ENABLED, "never") != 5 || write(leader_pipe[0], "", 1) != 1 ||
+	    read(leader_pipe[0], &after, 1) != 1)
+		bail("the child did not answer");
+	ok(!(after & PR_TPT_IS_ON), "mode never: and off when it was written");
+	waitpid(pid, NULL, 0);
+	close(leader_pipe[0]);
+	close(leader_pipe[1]);
+	ok(write_file(ENABLED, "manual") == 6, "mode manual");
+}
+
 static int set_choice(unsigned long what, unsigned long flags)
 {
 	return prctl(PR_SET_TPT, what, flags, 0, 0) ? -errno : 0;
@@ -466,6 +521,7 @@ int main(int argc, char **argv)
 		test_on_off();
 		test_abort();
 		test_modes();
+		test_leaderless();
 		test_prctl();
 	}
 	test_rights();
