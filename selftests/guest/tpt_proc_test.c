@@ -121,7 +121,7 @@ static void *thread_on(void *arg)
 static void test_on_off(void)
 {
 	long on = vm_event("tpt_on"), off = vm_event("tpt_off"), sync;
-	const size_t size = 1 << 20;
+	const size_t size = 8 << 20; /* whole tables, whose twins come with faults */
 	pthread_t thread;
 	ssize_t n = 0;
 	char *p;

@@ -153,6 +153,39 @@ static uint64_t nr_valid(const volatile uint64_t *gam, uint64_t gfn, uint64_t nr
 	return n;
 }
 
+/* The dump shows the map, and that the RMP agrees with it. */
+TEST_F(gam, debugfs)
+{
+	uint64_t gfn, frame, rmp_gfn, n = 0;
+	char path[80], line[128], size[4], right[4], rmp_size[4], rmp_access[4];
+	unsigned int tag, active, rmp_tag;
+	FILE *f;
+
+	touch(self, TEST_GFN, NR_PAGES);
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/tpt", getpid(), self->vm->fd);
+	f = fopen(path, "r");
+	if (!f && errno == ENOENT && access("/sys/kernel/debug/kvm", F_OK))
+		SKIP(return, "debugfs is not mounted");
+	ASSERT_NE(NULL, f);
+
+	ASSERT_NE(NULL, fgets(line, sizeof(line), f));
+	ASSERT_EQ(2, sscanf(line, "tag %u active %u gfns", &tag, &active));
+	ASSERT_EQ(tag, active);
+	ASSERT_NE(NULL, fgets(line, sizeof(line), f));
+	while (fgets(line, sizeof(line), f)) {
+		ASSERT_EQ(8, sscanf(line, "%lx %lx %3s %3s %u %lx %3s %3s", &gfn, &frame,
+				    size, right, &rmp_tag, &rmp_gfn, rmp_size, rmp_access));
+		ASSERT_EQ(tpt_gam_pfn(self->gam[gfn]), frame);
+		ASSERT_EQ(tag, rmp_tag);
+		ASSERT_EQ(gfn, rmp_gfn);
+		ASSERT_STREQ(size, rmp_size);
+		ASSERT_STREQ(right, rmp_access);
+		n += gfn >= TEST_GFN;
+	}
+	ASSERT_EQ(NR_PAGES, n);
+	fclose(f);
+}
+
 TEST_F(gam, written)
 {
 	uint64_t i;
