@@ -55,6 +55,9 @@ bench-auto: kernel qemu tools
 bench-sync: kernel kernel-base qemu tools
 	@scripts/bench-sync
 
+bench-host: kernel qemu tools
+	@scripts/bench-host
+
 migrate: kernel qemu tools
 	@scripts/migrate
 
@@ -82,5 +85,5 @@ clean:
 distclean:
 	@scripts/clean --all
 
-.PHONY: help run vm check check-all check-mm refs5 bench-auto bench-sync migrate stress deps fetch trees export doctor clean \
+.PHONY: help run vm check check-all check-mm refs5 bench-auto bench-sync bench-host migrate stress deps fetch trees export doctor clean \
 	distclean kernel kernel-debug kernel-kasan kernel-base qemu qemu-base tools perf

@@ -27,14 +27,14 @@ static inline int __tpt_enable(int vm_fd, uint64_t arg0, uint64_t arg1,
 	return ioctl(vm_fd, KVM_ENABLE_CAP, &cap);
 }
 
-/* Like __vm_create(), but TPT has to be enabled before there is memory. */
-static inline struct kvm_vm *tpt_vm_create(uint64_t nr_pages)
+/* Like __vm_create(), but TPT has to be enabled before there is memory, if it is. */
+static inline struct kvm_vm *__tpt_vm_create(uint64_t nr_pages, bool tpt)
 {
 	struct kvm_vm *vm = vm_create_barebones();
 	struct userspace_mem_region *slot0;
 	int i;
 
-	TEST_ASSERT(!__tpt_enable(vm->fd, KVM_X86_TPT_ENABLE, 0, 0),
+	TEST_ASSERT(!tpt || !__tpt_enable(vm->fd, KVM_X86_TPT_ENABLE, 0, 0),
 		    KVM_IOCTL_ERROR(KVM_ENABLE_CAP, -1));
 
 	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, 0, 0, nr_pages, 0);
@@ -47,6 +47,11 @@ static inline struct kvm_vm *tpt_vm_create(uint64_t nr_pages)
 	kvm_arch_vm_post_create(vm);
 
 	return vm;
+}
+
+static inline struct kvm_vm *tpt_vm_create(uint64_t nr_pages)
+{
+	return __tpt_vm_create(nr_pages, true);
 }
 
 static inline int __tpt_create_addrmap(int vm_fd, struct kvm_tpt_addrmap *args)
