@@ -336,8 +336,8 @@ function aims(    i, p, n, r, worst, w)
 	if (("procs-200-2" in cost) && ("procs-4-2" in cost)) {
 		aim("200 processes, 2 busy: cost of an interval over that with 4", \
 			cost["procs-200-2"] / cost["procs-4-2"], 2, "")
-		printf "  %-16s %-62s %.2f\n", "for comparison", "200 processes, 8 busy, over 2 busy", \
-			cost["procs-200-8"] / cost["procs-200-2"]
+		printf "  %-16s %-62s %.2f\n", "for comparison", "200 processes, 4 busy, over 2 busy", \
+			cost["procs-200-4"] / cost["procs-200-2"]
 	}
 }
 

@@ -170,6 +170,25 @@ static void test_anon(void)
 	ok(try_read(p) == SEGV_MAPERR && fault_address == p, "anon: gone after munmap");
 }
 
+/* Beyond 47 bits, if there are tables of 5 levels */
+static void test_high(void)
+{
+	size_t size = 3 * PAGE;
+	char *p = mmap((void *)(1UL << 55), size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		bail("mmap");
+	if ((unsigned long)p < 1UL << 47) {
+		skip("high: no 5-level tables");
+	} else {
+		fill(p, size, 3);
+		ok(verify(p, size, 3), "high: reads at %p give what was written", (void *)p);
+		check("high");
+	}
+	munmap(p, size);
+}
+
 static void test_segv(void)
 {
 	char *p = map(4 * PAGE, PROT_READ | PROT_WRITE, 0);
@@ -782,6 +801,7 @@ int main(int argc, char **argv)
 		void (*fn)(void);
 	} tests[] = {
 		{ "anon", test_anon },
+		{ "high", test_high },
 		{ "segv", test_segv },
 		{ "fork", test_fork },
 		{ "mremap", test_mremap },
