@@ -507,9 +507,7 @@ static void test_walk(int nr_levels, int leaf)
 			setup_page(nr_levels, leaf);
 			poke(entry(va, l), peek(entry(va, l)) | 1ull << 45);
 			access(kind, va);
-			/* QEMU does not set P with RSVD */
-			vmcb.exit_info_1 &= ~(u64)PF_P;
-			r &= faulted(kind, va, PF_U | PF_RSVD | TPT_PF_TPT);
+			r &= faulted(kind, va, PF_P | PF_U | PF_RSVD | TPT_PF_TPT);
 		}
 		ok(r, "%d levels, %s, %s: reserved bit, any level", levels,
 		   leaf_name[leaf], kind_name[kind]);
