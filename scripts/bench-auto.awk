@@ -367,7 +367,7 @@ function sensitivity(    i, j, p, base, w, names, r, total)
 				printf " %9.2f%%", r
 			}
 		}
-		printf " %9.2f%%%s\n", worst, worst > 3 ? "  aim (3 %) missed by " sprintf("%.2f", worst - 3) : ""
+		printf " %9.2f%%%s\n", worst, (worst > 3 ? "  aim (3 %) missed by " sprintf("%.2f", worst - 3) : "")
 	}
 }
 
