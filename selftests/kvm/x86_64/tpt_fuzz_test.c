@@ -343,18 +343,6 @@ do {										\
 		ksft_print_msg(#counter ": " fmt "\n", ##__VA_ARGS__);		\
 } while (0)
 
-static uint64_t read_host_msr(uint32_t msr)
-{
-	uint64_t val;
-	int fd = open("/dev/cpu/0/msr", O_RDONLY);
-
-	TEST_ASSERT(fd >= 0, __KVM_SYSCALL_ERROR("open(/dev/cpu/0/msr)", fd));
-	TEST_ASSERT(pread(fd, &val, sizeof(val), msr) == sizeof(val),
-		    __KVM_SYSCALL_ERROR("pread(msr)", -1));
-	close(fd);
-	return val;
-}
-
 static uint64_t *page_of(struct region *r, uint64_t i)
 {
 	return (uint64_t *)(r->mem + i * PAGE_SIZE);
@@ -1278,8 +1266,8 @@ FIXTURE_TEARDOWN(fuzz) { }
 TEST_F_TIMEOUT(fuzz, hostile_tables, 3600)
 {
 	rng_state = opt_seed;
-	rmp_base = read_host_msr(MSR_TPT_RMP_BASE);
-	rmp_end = read_host_msr(MSR_TPT_RMP_END);
+	rmp_base = tpt_read_host_msr(MSR_TPT_RMP_BASE);
+	rmp_end = tpt_read_host_msr(MSR_TPT_RMP_END);
 	nr_frames = (rmp_end - rmp_base) / sizeof(uint64_t);
 	gfn_of = calloc(nr_frames, sizeof(*gfn_of));
 	owner_of = calloc(nr_frames, 1);
@@ -1335,6 +1323,5 @@ int main(int argc, char *argv[])
 	TEST_REQUIRE(!access("/dev/cpu/0/msr", R_OK));
 
 	optind = 1;
-	argc = 1;
-	return test_harness_run(argc, argv);
+	return test_harness_run(1, argv);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tpt_util.h"
+#include "tpt_user.h"
 #include "kvm_test_harness.h"
 
 #define NR_SLOT0	1024ul
@@ -23,13 +24,6 @@
 #define TEST_GFN	(TEST_GPA >> 12)
 #define NR_PAGES	1024ul
 #define NR_GFNS		(TEST_GFN + NR_PAGES)
-
-/* Selectors behind those of the library */
-#define KERNEL_CS	0x08
-#define KERNEL_DS	0x10
-#define USER_CS		0x2b
-#define USER_DS		0x33
-#define USER_VECTOR	0x80
 
 /* User mode's addresses: its code, and what it tries to reach */
 #define CODE_VA		0x100000000000ul
@@ -60,6 +54,7 @@ static const char * const access_names[] = { "load", "store", "fetch" };
 
 /* What the guest is to do next, and what came of it */
 static struct {
+	struct tpt_user *state;
 	bool user;
 	bool set_cr3;
 	uint64_t tpt_cr3;
@@ -76,36 +71,6 @@ static struct {
 	uint64_t rip;
 	uint64_t rax;
 } result;
-
-uint64_t user_saved_rsp;
-extern char user_return;
-void run_user(uint64_t rdi, uint64_t rsi, uint64_t rip, uint64_t rcx);
-
-asm(".pushsection .text\n"
-    ".global run_user, user_return\n"
-    "run_user:\n"
-    "	push %rbx\n"
-    "	push %rbp\n"
-    "	push %r12\n"
-    "	push %r13\n"
-    "	push %r14\n"
-    "	push %r15\n"
-    "	mov %rsp, user_saved_rsp\n"
-    "	push $" __stringify(USER_DS) "\n"
-    "	push $0\n"
-    "	push $2\n"
-    "	push $" __stringify(USER_CS) "\n"
-    "	push %rdx\n"
-    "	iretq\n"
-    "user_return:\n"
-    "	pop %r15\n"
-    "	pop %r14\n"
-    "	pop %r13\n"
-    "	pop %r12\n"
-    "	pop %rbp\n"
-    "	pop %rbx\n"
-    "	ret\n"
-    ".popsection\n");
 
 /* User mode, copied to PAGE_CODE */
 extern char user_code, user_load, user_store, user_fetch, user_watch, user_code_end;
@@ -132,22 +97,13 @@ asm(".pushsection .text\n"
 
 static void user_trap(struct ex_regs *regs)
 {
-	/* The frame goes on where the structure ends */
-	uint64_t *frame = &regs->rip;
-
-	GUEST_ASSERT_EQ(regs->cs, USER_CS);
-
 	result.vector = regs->vector;
 	result.error_code = regs->error_code;
 	result.rip = regs->rip;
 	result.rax = regs->rax;
 	asm volatile("mov %%cr2, %0" : "=r"(result.cr2));
 
-	frame[0] = (uint64_t)&user_return;
-	frame[1] = KERNEL_CS;
-	frame[2] = 2;
-	frame[3] = user_saved_rsp;
-	frame[4] = KERNEL_DS;
+	tpt_user_leave(regs);
 }
 
 static void guest_code(void)
@@ -159,7 +115,11 @@ static void guest_code(void)
 			wrmsr(MSR_TPT_CR3, job.tpt_cr3);
 
 		if (job.user) {
-			run_user(job.rdi, job.rsi, job.rip, job.rcx);
+			job.state->rip = job.rip;
+			job.state->rdi = job.rdi;
+			job.state->rsi = job.rsi;
+			job.state->rcx = job.rcx;
+			tpt_run_user(job.state);
 		} else {
 			/* Have KVM map what the table is to be made of */
 			for (i = 0; i < job.rcx; i++)
@@ -190,24 +150,9 @@ static char *alloc_mem(size_t nr_pages)
 	return mem;
 }
 
-static void set_up_user_mode(struct kvm_vm *vm)
-{
-	uint64_t *gdt = addr_gva2hva(vm, vm->arch.gdt);
-	struct idt_entry *idt = addr_gva2hva(vm, vm->arch.idt);
-	char *tss = addr_gva2hva(vm, vm->arch.tss);
-	uint64_t rsp0 = vm_vaddr_alloc_page(vm) + PAGE_SIZE;
-
-	gdt[USER_CS >> 3] = 0x00affb000000ffffull;
-	gdt[USER_DS >> 3] = 0x00cff3000000ffffull;
-	idt[USER_VECTOR].dpl = 3;
-	memcpy(tss + 4, &rsp0, sizeof(rsp0));
-
-	vm_install_exception_handler(vm, USER_VECTOR, user_trap);
-	vm_install_exception_handler(vm, PF_VECTOR, user_trap);
-}
-
-static void create(struct kvm_vm **vm, struct kvm_vcpu **vcpu,
-		   const volatile uint64_t **gam, char **mem)
+/* Return: what the guest's job.state is to be, for a VM that runs user mode */
+static struct tpt_user *create(struct kvm_vm **vm, struct kvm_vcpu **vcpu,
+			       const volatile uint64_t **gam, char **mem)
 {
 	int fd;
 
@@ -221,7 +166,8 @@ static void create(struct kvm_vm **vm, struct kvm_vcpu **vcpu,
 	vm_set_user_memory_region(*vm, TEST_SLOT, 0, TEST_GPA,
 				  NR_PAGES * PAGE_SIZE, *mem);
 	virt_map(*vm, TEST_GPA, TEST_GPA, NR_PAGES);
-	set_up_user_mode(*vm);
+	tpt_user_init_vm(*vm, user_trap, user_trap);
+	return (void *)tpt_user_init_vcpu(*vcpu);
 }
 
 static void run(struct kvm_vm *vm, struct kvm_vcpu *vcpu)
@@ -244,18 +190,6 @@ static void touch(struct kvm_vm *vm, struct kvm_vcpu *vcpu, uint64_t page,
 	job.rdi = TEST_GPA + page * PAGE_SIZE;
 	job.rcx = nr_pages;
 	run(vm, vcpu);
-}
-
-static uint64_t read_host_msr(uint32_t msr)
-{
-	uint64_t val;
-	int fd = open("/dev/cpu/0/msr", O_RDONLY);
-
-	TEST_ASSERT(fd >= 0, __KVM_SYSCALL_ERROR("open(/dev/cpu/0/msr)", fd));
-	TEST_ASSERT(pread(fd, &val, sizeof(val), msr) == sizeof(val),
-		    __KVM_SYSCALL_ERROR("pread(msr)", -1));
-	close(fd);
-	return val;
 }
 
 #define page_ptr(self, page)	((uint64_t *)((self)->mem + (page) * PAGE_SIZE))
@@ -299,10 +233,10 @@ static void build_table(FIXTURE_DATA(rmp) *self)
 
 FIXTURE_SETUP(rmp)
 {
-	self->rmp_base = read_host_msr(MSR_TPT_RMP_BASE);
-	self->rmp_end = read_host_msr(MSR_TPT_RMP_END);
+	self->rmp_base = tpt_read_host_msr(MSR_TPT_RMP_BASE);
+	self->rmp_end = tpt_read_host_msr(MSR_TPT_RMP_END);
 
-	create(&self->vm, &self->vcpu, &self->gam, &self->mem);
+	job.state = create(&self->vm, &self->vcpu, &self->gam, &self->mem);
 	touch(self->vm, self->vcpu, 0, NR_TEST_PAGES);
 
 	memcpy(page_ptr(self, PAGE_CODE), &user_code, &user_code_end - &user_code);

@@ -110,6 +110,18 @@ static inline uint64_t tpt_hva_to_pfn(void *hva)
 	return entry & GENMASK_ULL(54, 0);
 }
 
+static inline uint64_t tpt_read_host_msr(uint32_t msr)
+{
+	uint64_t val;
+	int fd = open("/dev/cpu/0/msr", O_RDONLY);
+
+	TEST_ASSERT(fd >= 0, __KVM_SYSCALL_ERROR("open(/dev/cpu/0/msr)", fd));
+	TEST_ASSERT(pread(fd, &val, sizeof(val), msr) == sizeof(val),
+		    __KVM_SYSCALL_ERROR("pread(msr)", -1));
+	close(fd);
+	return val;
+}
+
 static inline uint64_t tpt_gam_pfn(uint64_t entry)
 {
 	return (entry & TPT_GAM_FRAME_MASK) >> PAGE_SHIFT;
