@@ -56,6 +56,7 @@ static const char * const access_names[] = { "load", "store", "fetch" };
 static struct {
 	struct tpt_user *state;
 	bool user;
+	bool confirm;
 	bool set_cr3;
 	uint64_t tpt_cr3;
 	uint64_t rip;
@@ -120,6 +121,8 @@ static void guest_code(void)
 			job.state->rsi = job.rsi;
 			job.state->rcx = job.rcx;
 			tpt_run_user(job.state);
+		} else if (job.confirm) {
+			result.rax = kvm_hypercall(KVM_HC_TPT_CONFIRM, job.rdi, 0, 0, 0);
 		} else {
 			/* Have KVM map what the table is to be made of */
 			for (i = 0; i < job.rcx; i++)
@@ -186,10 +189,21 @@ static void touch(struct kvm_vm *vm, struct kvm_vcpu *vcpu, uint64_t page,
 		  uint64_t nr_pages)
 {
 	job.user = false;
+	job.confirm = false;
 	job.set_cr3 = false;
 	job.rdi = TEST_GPA + page * PAGE_SIZE;
 	job.rcx = nr_pages;
 	run(vm, vcpu);
+}
+
+static int64_t confirm(struct kvm_vm *vm, struct kvm_vcpu *vcpu, uint64_t op)
+{
+	job.user = false;
+	job.confirm = true;
+	job.set_cr3 = false;
+	job.rdi = op;
+	run(vm, vcpu);
+	return result.rax;
 }
 
 #define page_ptr(self, page)	((uint64_t *)((self)->mem + (page) * PAGE_SIZE))
@@ -496,22 +510,30 @@ TEST_F(rmp, revoked)
 	}
 }
 
+/* The frame of one page becomes that of another.  Return: the frame */
+static uint64_t move_page(FIXTURE_DATA(rmp) *self, uint64_t from, uint64_t to)
+{
+	void *old = page_ptr(self, from), *new = page_ptr(self, to);
+	uint64_t pfn = tpt_hva_to_pfn(old), page;
+
+	TEST_ASSERT_EQ(mremap(old, PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, new), new);
+	/* Splitting the VMA costs more than the page; what is not a hole comes back */
+	for (page = 0; page < NR_TEST_PAGES; page++)
+		if (tpt_hva_to_pfn(page_ptr(self, page)))
+			touch(self->vm, self->vcpu, page, 1);
+	TEST_ASSERT_EQ(tpt_hva_to_pfn(new), pfn);
+	return pfn;
+}
+
 /* The frame comes back at another place of the same VM. */
 TEST_F(rmp, reused)
 {
-	void *data = page_ptr(self, PAGE_DATA), *other = page_ptr(self, PAGE_OTHER);
-	uint64_t pfn = tpt_hva_to_pfn(data);
 	enum access access;
 
 	user(self, LOAD, TARGET_VA, true);
 	ASSERT_NO_FAULT(self, LOAD, DATA_VALUE);
 
-	ASSERT_EQ(other, mremap(data, PAGE_SIZE, PAGE_SIZE,
-				MREMAP_MAYMOVE | MREMAP_FIXED, other));
-	/* Splitting the VMA costs more than the page; all but it come back */
-	touch(self->vm, self->vcpu, PAGE_CODE, 1);
-	touch(self->vm, self->vcpu, PAGE_OTHER, NR_TEST_PAGES - PAGE_OTHER);
-	ASSERT_EQ(pfn, tpt_hva_to_pfn(other));
+	move_page(self, PAGE_DATA, PAGE_OTHER);
 	ASSERT_EQ(0, self->gam[TEST_GFN + PAGE_OTHER]);
 
 	for (access = LOAD; access <= FETCH; access++) {
@@ -519,6 +541,75 @@ TEST_F(rmp, reused)
 		ASSERT_STALE(access, TARGET_VA);
 	}
 	ASSERT_EQ(DATA_VALUE, page_ptr(self, PAGE_OTHER)[0]);
+}
+
+/* The guest confirms that it does not remember what was revoked. */
+TEST_F(rmp, confirmed)
+{
+	uint64_t pfn, pfn2;
+
+	ASSERT_EQ(0, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_BEGIN));
+	ASSERT_EQ(-KVM_EINVAL, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_END));
+	ASSERT_EQ(-KVM_EINVAL, confirm(self->vm, self->vcpu, 2));
+
+	pfn = move_page(self, PAGE_DATA, PAGE_OTHER);
+	ASSERT_EQ(0, self->gam[TEST_GFN + PAGE_OTHER]);
+	ASSERT_EQ(1, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_BEGIN));
+	ASSERT_EQ(0, self->gam[TEST_GFN + PAGE_OTHER]);
+	user(self, LOAD, TARGET_VA, true);
+	ASSERT_STALE(LOAD, TARGET_VA);
+
+	/* What is revoked from here on may be remembered */
+	ASSERT_EQ(1, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_BEGIN));
+	pfn2 = move_page(self, PAGE_CODE_L1, PAGE_DATA);
+	ASSERT_EQ(0, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_END));
+	ASSERT_EQ(pfn, tpt_gam_pfn(self->gam[TEST_GFN + PAGE_OTHER]));
+	ASSERT_EQ(0, self->gam[TEST_GFN + PAGE_DATA]);
+
+	/* A guest that lies sees its own memory; here it is the test that looks */
+	touch(self->vm, self->vcpu, PAGE_CODE_L1, 1);
+	map(self, CODE_VA, PAGE_CODE_L3, PAGE_CODE_L2, PAGE_CODE_L1, PAGE_CODE);
+	user(self, LOAD, TARGET_VA, true);
+	ASSERT_NO_FAULT(self, LOAD, DATA_VALUE);
+
+	/* Now the rest, once */
+	ASSERT_EQ(1, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_BEGIN));
+	ASSERT_EQ(0, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_END));
+	ASSERT_EQ(pfn2, tpt_gam_pfn(self->gam[TEST_GFN + PAGE_DATA]));
+	ASSERT_EQ(0, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_BEGIN));
+}
+
+/* What another VM had is in demand there, and then here. */
+TEST_F(rmp, confirmed_by_other_vm)
+{
+	const volatile uint64_t *gam2;
+	struct kvm_vcpu *vcpu2;
+	struct kvm_vm *vm2;
+	char *mem2, *to;
+	uint64_t pfn;
+
+	create(&vm2, &vcpu2, &gam2, &mem2);
+	pfn = tpt_hva_to_pfn(page_ptr(self, PAGE_DATA));
+	to = mem2 + PAGE_DATA * PAGE_SIZE;
+	ASSERT_EQ(to, mremap(page_ptr(self, PAGE_DATA), PAGE_SIZE, PAGE_SIZE,
+			     MREMAP_MAYMOVE | MREMAP_FIXED, to));
+	touch(vm2, vcpu2, PAGE_DATA, 1);
+	ASSERT_EQ(pfn, tpt_hva_to_pfn(to));
+	ASSERT_EQ(0, gam2[TEST_GFN + PAGE_DATA]);
+
+	/* It has nothing to confirm, and that does not help */
+	ASSERT_EQ(1, confirm(vm2, vcpu2, KVM_TPT_CONFIRM_BEGIN));
+	ASSERT_EQ(0, confirm(vm2, vcpu2, KVM_TPT_CONFIRM_END));
+	ASSERT_EQ(0, gam2[TEST_GFN + PAGE_DATA]);
+
+	touch(self->vm, self->vcpu, 0, 1);
+	ASSERT_EQ(1, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_BEGIN));
+	ASSERT_EQ(0, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_END));
+
+	ASSERT_EQ(1, confirm(vm2, vcpu2, KVM_TPT_CONFIRM_BEGIN));
+	ASSERT_EQ(0, confirm(vm2, vcpu2, KVM_TPT_CONFIRM_END));
+	ASSERT_EQ(pfn, tpt_gam_pfn(gam2[TEST_GFN + PAGE_DATA]));
+	kvm_vm_free(vm2);
 }
 
 TEST_F(rmp, suspended)
@@ -636,7 +727,32 @@ TEST_F(rmp, aged)
 		memcpy(page_ptr(self, PAGE_DATA) + 32, "\xcd\x80", 2);
 	}
 
+	/* The guest knows it by right, so it is not released while marked idle */
+	move_page(self, PAGE_L1, PAGE_OTHER);
+	set_idle(fd, pfn);
+	ASSERT_EQ(1, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_BEGIN));
+	ASSERT_EQ(0, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_END));
+	ASSERT_EQ(entry, self->gam[TEST_GFN + PAGE_DATA]);
+	touch(self->vm, self->vcpu, PAGE_L1, 1);
+	build_table(self);
+	user(self, LOAD, TARGET_VA, true);
+	ASSERT_NO_FAULT(self, LOAD, DATA_VALUE);
+
+	/* Revoked after it was marked idle and the guest had begun: not released */
+	set_idle(fd, pfn);
+	move_page(self, PAGE_L1, PAGE_OTHER);
+	ASSERT_EQ(1, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_BEGIN));
+	move_page(self, PAGE_DATA, PAGE_L1);
+	ASSERT_EQ(0, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_END));
+	ASSERT_EQ(0, self->gam[TEST_GFN + PAGE_L1]);
+	ASSERT_EQ(1, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_BEGIN));
+	ASSERT_EQ(0, confirm(self->vm, self->vcpu, KVM_TPT_CONFIRM_END));
+	ASSERT_EQ(pfn, tpt_gam_pfn(self->gam[TEST_GFN + PAGE_L1]));
+
 	/* Taken away for good while it is marked idle */
+	touch(self->vm, self->vcpu, 0, NR_TEST_PAGES);
+	pfn = tpt_hva_to_pfn(page_ptr(self, PAGE_DATA));
+	build_table(self);
 	set_idle(fd, pfn);
 	ASSERT_EQ(0, madvise(page_ptr(self, PAGE_DATA), PAGE_SIZE, MADV_DONTNEED));
 	ASSERT_EQ(0, self->gam[TEST_GFN + PAGE_DATA]);
