@@ -4,19 +4,20 @@
  */
 #define _GNU_SOURCE
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "tptctl.h"
 
 #ifndef PR_SET_TPT
 #define PR_SET_TPT	0x54505453
@@ -24,72 +25,172 @@
 #define PR_TPT_INHERIT	(1UL << 0)
 #endif
 
-enum { OK, ERROR, USAGE, NO_PROCESS, NO_TPT, RUN_FAILED = 125, RUN_EXEC, RUN_NOT_FOUND };
+static const char exit_text[] =
+"exit status: 0; 1 the kernel refused, or an error; 2 wrong usage; 3 no such process;\n"
+"4 this kernel has no TPT.  run: COMMAND's status, 128 + N after signal N, 125 TPT\n"
+"could not be switched on (COMMAND has not run), 126 and 127 COMMAND could not be\n"
+"started.\n";
 
-static const char usage_text[] =
-"usage: tptctl status [PID...]      show TPT's state: of the processes that use it,\n"
-"                                   or all there is to know about PID\n"
-"       tptctl on PID...            switch TPT on, off, in a running process\n"
-"       tptctl off PID...           both hold, also in mode auto, until:\n"
-"       tptctl auto PID...          leave it to the kernel (tpt=auto)\n"
-"       tptctl run [-c] [--] COMMAND...  start COMMAND with TPT on from its first\n"
-"                                   instruction; -c: and the processes that it starts\n"
-"\n"
-"exit status: 0; 1 the kernel refused; 2 wrong usage; 3 no such process; 4 this\n"
-"kernel has no TPT.  run: COMMAND's status, 128 + N after signal N, 125 TPT could\n"
-"not be switched on (COMMAND has not run), 126 and 127 COMMAND could not be started.\n";
+static const struct command *command;
 
-static void __attribute__((format(printf, 1, 2))) message(const char *format, ...)
+/* stdio keeps in mind that there was an error, and not which */
+static int output_error;
+
+bool flush(FILE *f)
 {
+	errno = 0;
+	if (!fflush(f) && !ferror(f))
+		return true;
+	if (!output_error)
+		output_error = errno;
+	return false;
+}
+
+void message(const char *format, ...)
+{
+	int error = errno;
 	va_list ap;
 
+	flush(stdout);
 	fputs("tptctl: ", stderr);
 	va_start(ap, format);
 	vfprintf(stderr, format, ap);
 	va_end(ap);
 	fputc('\n', stderr);
+	errno = error;
 }
 
-/* What an errno of /proc/PID/tpt means to the user */
-static const char *reason(int error)
+int usage_error(const char *format, ...)
 {
-	switch (error) {
-	case EPERM:
-	case EACCES:
-		return "not permitted";
-	case ENOMEM:
-		return "not enough memory; it stays on nested paging";
-	case ENODEV:
-	case EOPNOTSUPP:
-		return "TPT is not available, or its mode is never";
-	case ESRCH:
-		return "the process has ended";
-	default:
-		return strerror(error);
-	}
+	char text[256];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	message("%s%s%s (--help)", command ? command->name : "", command ? ": " : "", text);
+	return USAGE;
 }
 
-/* The status for a process without readable /proc/PID/tpt, with a message */
-static int missing(pid_t pid, int error)
+int next_option(int argc, char **argv, const char *letters, const struct option *names)
 {
-	if (error != ENOENT && error != ESRCH) {
-		message("%d: %s", pid, reason(error));
-		return ERROR;
+	bool first = *letters == '+';
+	char all[32];
+	int c;
+
+	/* the colon: no messages */
+	snprintf(all, sizeof(all), "%s:h%s", first ? "+" : "", letters + first);
+	c = getopt_long(argc, argv, all, names, NULL);
+	switch (c) {
+	case 'h':
+		printf("usage: tptctl %s%s\n%s\n%s", command->name, command->arguments,
+		       command->summary, command->details ?: "");
+		exit(OK);
+	case ':':
+		exit(usage_error("%s needs a value", argv[optind - 1]));
+	case '?':
+		/* getopt_long() does not say which letter of a group it was */
+		if (optopt && isprint(optopt))
+			exit(usage_error("unknown option -%c", optopt));
+		exit(usage_error("unknown option %s", argv[optind - 1]));
 	}
-	if (access("/proc/self/tpt", F_OK)) {
-		message("this kernel has no TPT (no /proc/PID/tpt)");
-		return NO_TPT;
-	}
-	message("%d: no such process", pid);
-	return NO_PROCESS;
+	return c;
 }
 
-static int open_tpt(pid_t pid, int flags)
+pid_t parse_pid(const char *text)
 {
-	char path[32];
+	char *end;
+	long pid = strtol(text, &end, 10);
 
-	snprintf(path, sizeof(path), "/proc/%d/tpt", pid);
-	return open(path, flags | O_CLOEXEC);
+	if (!isdigit((unsigned char)text[0]) || *end || pid < 1 || pid > 1 << 22)
+		exit(usage_error("not a PID: %s", text));
+	return pid;
+}
+
+unsigned int parse_count(const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (!isdigit((unsigned char)text[0]) || *end || n < 1 || n > 1000000000)
+		exit(usage_error("not a number from 1 to 1000000000: %s", text));
+	return n;
+}
+
+unsigned int parse_ms(const char *seconds)
+{
+	char *end;
+	double s = strtod(seconds, &end);
+
+	if (!isdigit((unsigned char)seconds[0]) || *end || !(s >= 0.01 && s <= 86400))
+		exit(usage_error("not a number of seconds from 0.01 to 86400: %s", seconds));
+	return s * 1000 + 0.5;
+}
+
+void execute(char **argv)
+{
+	execvp(argv[0], argv);
+	message("%s: %s", argv[0], strerror(errno));
+	_exit(errno == ENOENT ? RUN_NOT_FOUND : RUN_EXEC);
+}
+
+int exit_status(int status)
+{
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static sigset_t caught_set, other_set;
+static volatile sig_atomic_t caught;
+
+static void note_signal(int sig)
+{
+	caught |= 1 << sig;
+}
+
+void catch_signals(const int *signals)
+{
+	struct sigaction sa = { .sa_handler = note_signal };
+
+	/* one handler at a time */
+	sigfillset(&sa.sa_mask);
+	sigemptyset(&caught_set);
+	for (; *signals; signals++) {
+		struct sigaction old;
+
+		/* nohup */
+		if (*signals == SIGHUP && !sigaction(SIGHUP, NULL, &old) &&
+		    old.sa_handler == SIG_IGN)
+			continue;
+		sigaction(*signals, &sa, NULL);
+		sigaddset(&caught_set, *signals);
+	}
+	sigprocmask(SIG_BLOCK, &caught_set, &other_set);
+}
+
+void release_signals(void)
+{
+	sigprocmask(SIG_SETMASK, &other_set, NULL);
+}
+
+uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+}
+
+unsigned int wait_until(uint64_t ms, int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	uint64_t now = now_ms();
+	uint64_t left = ms > now ? ms - now : 0;
+	struct timespec ts = { left / 1000, left % 1000 * 1000000 };
+	int n = ppoll(&pfd, 1, &ts, &other_set);
+	unsigned int signals = caught;
+
+	caught = 0;
+	return signals ?: n > 0;
 }
 
 static int set_tpt(pid_t pid, const char *state)
@@ -103,92 +204,35 @@ static int set_tpt(pid_t pid, const char *state)
 	if (write(fd, state, length) != (ssize_t)length) {
 		message("%d: %s: %s", pid, state, errno == EOPNOTSUPP &&
 			!strcmp(state, "auto") ? "the kernel is not in mode auto" :
-			reason(errno));
+			reason_of(errno));
 		status = errno == ESRCH ? NO_PROCESS : ERROR;
 	}
 	close(fd);
 	return status;
 }
 
-/* The text of /proc/PID/tpt into @buf; -1 with errno */
-static ssize_t read_tpt(pid_t pid, char *buf, size_t size)
+static const struct option no_names[] = { { "help", 0, NULL, 'h' }, { } };
+
+/* on, off and auto: the command's name is what is written */
+static int set_main(int argc, char **argv)
 {
-	ssize_t n, total = 0;
-	int fd = open_tpt(pid, O_RDONLY);
+	int worst = OK, status, i;
 
-	if (fd < 0)
-		return -1;
-	while ((n = read(fd, buf + total, size - 1 - total)) > 0)
-		total += n;
-	if (n < 0)
-		total = -1;
-	else
-		buf[total] = '\0';
-	close(fd);
-	return total;
-}
-
-static int show(pid_t pid)
-{
-	char buf[4096];
-
-	if (read_tpt(pid, buf, sizeof(buf)) < 0)
-		return missing(pid, errno);
-	fputs(buf, stdout);
-	return OK;
-}
-
-static void name_of(pid_t pid, char *name, size_t size)
-{
-	char path[32];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	f = fopen(path, "r");
-	if (!f || !fgets(name, size, f))
-		snprintf(name, size, "?");
-	name[strcspn(name, "\n")] = '\0';
-	if (f)
-		fclose(f);
-}
-
-/* A line for each process whose state is not off */
-static int list(void)
-{
-	char buf[4096], state[32], name[64];
-	struct dirent *entry;
-	DIR *dir;
-
-	if (access("/proc/self/tpt", F_OK)) {
-		message("this kernel has no TPT (no /proc/PID/tpt)");
-		return NO_TPT;
+	while (next_option(argc, argv, "", no_names) >= 0)
+		;
+	if (optind == argc)
+		return usage_error("no PID");
+	/* all or nothing as far as the arguments go */
+	for (i = optind; i < argc; i++)
+		parse_pid(argv[i]);
+	for (i = optind; i < argc; i++) {
+		status = set_tpt(parse_pid(argv[i]), command->name);
+		if (status == NO_TPT)
+			return status;
+		if (status > worst)
+			worst = status;
 	}
-	dir = opendir("/proc");
-	if (!dir) {
-		message("/proc: %s", strerror(errno));
-		return ERROR;
-	}
-	printf("%7s %-8s %s\n", "PID", "STATE", "COMMAND");
-	while ((entry = readdir(dir))) {
-		char *line = buf;
-		pid_t pid;
-
-		if (!isdigit((unsigned char)entry->d_name[0]))
-			continue;
-		pid = atoi(entry->d_name);
-		if (read_tpt(pid, buf, sizeof(buf)) < 0)
-			continue;
-		while (line && sscanf(line, "state: %31s", state) != 1) {
-			line = strchr(line, '\n');
-			line += !!line;
-		}
-		if (!line || !strcmp(state, "off"))
-			continue;
-		name_of(pid, name, sizeof(name));
-		printf("%7d %-8s %s\n", pid, state, name);
-	}
-	closedir(dir);
-	return OK;
+	return worst;
 }
 
 static volatile sig_atomic_t child;
@@ -199,18 +243,11 @@ static void forward(int sig)
 		kill(child, sig);
 }
 
-static void __attribute__((noreturn)) execute(char **argv)
-{
-	execvp(argv[0], argv);
-	message("%s: %s", argv[0], strerror(errno));
-	_exit(errno == ENOENT ? RUN_NOT_FOUND : RUN_EXEC);
-}
-
 /* This process becomes the command, and what it has chosen is inherited. */
 static int run_with_children(char **argv)
 {
 	if (prctl(PR_SET_TPT, PR_TPT_ON, PR_TPT_INHERIT, 0, 0)) {
-		message("%s", errno == EINVAL ? "this kernel has no TPT" : reason(errno));
+		message("%s", errno == EINVAL ? "this kernel has no TPT" : reason_of(errno));
 		return RUN_FAILED;
 	}
 	execute(argv);
@@ -262,63 +299,114 @@ static int run(char **argv)
 		while (waitpid(pid, &status, 0) < 0)
 			;
 	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return exit_status(status);
 }
 
-static int usage_error(const char *what, const char *arg)
+static int run_main(int argc, char **argv)
 {
-	message("%s%s (--help)", what, arg);
-	return USAGE;
+	static const struct option names[] = {
+		{ "children", 0, NULL, 'c' }, { "help", 0, NULL, 'h' }, { }
+	};
+	bool children = false;
+
+	while (next_option(argc, argv, "+c", names) >= 0)
+		children = true;
+	argv += optind;
+	if (!*argv)
+		return usage_error("no command");
+	return children ? run_with_children(argv) : run(argv);
+}
+
+static const struct command commands[] = {
+	{
+		"status", " [-ajr] [-s KEY] [PID...]",
+		"show the processes that use TPT, or all there is to know about PID",
+		"  -a, --all        processes that do not use it, too\n"
+		"  -s, --sort=KEY   pid (default), share, gain, state, twin or rss\n"
+		"  -r, --reverse    the other way round\n"
+		"  -j, --json       all there is to know, as one JSON document\n",
+		status_main
+	}, {
+		"on", " PID...", "switch TPT on in a running process; it stays on until off or auto",
+		NULL, set_main
+	}, {
+		"off", " PID...", "switch TPT off in a running process; it stays off until on or auto",
+		NULL, set_main
+	}, {
+		"auto", " PID...", "leave it to the kernel (tpt=auto)", NULL, set_main
+	}, {
+		"run", " [-c] [--] COMMAND...", "start COMMAND with TPT on from its first instruction",
+		"  -c, --children   and the processes that it starts\n",
+		run_main
+	}, {
+		"watch", " [-aRr] [-d SECONDS] [-n COUNT] [-s KEY]", "the same table as status, again and again",
+		"  -a, --all        processes that mode auto does not look at, too\n"
+		"  -d, --delay=SECONDS  between two tables (default 2)\n"
+		"  -n, --count=COUNT    end after so many\n"
+		"  -s, --sort=KEY   share (default), pid, gain, state, twin or rss\n"
+		"  -r, --reverse    the other way round\n"
+		"  -R, --refs       count the references of page walks with the PMU\n"
+		"On a terminal the table stays in its place, and q ends it.\n",
+		watch_main
+	}, {
+		"record", " [-aR] [-o FILE] [-d SECONDS] [-n COUNT] [PID...] [-- COMMAND...]",
+		"write decisions and metrics as CSV, until COMMAND or all PIDs have ended",
+		"  -a, --all        without PID and COMMAND: all processes, not only those\n"
+		"                   that use TPT or that mode auto looks at\n"
+		"  -o, --output=FILE    instead of standard output\n"
+		"  -d, --delay=SECONDS  between two samples (default 1)\n"
+		"  -n, --count=COUNT    end after so many\n"
+		"  -R, --refs       count the references of page walks with the PMU\n"
+		"COMMAND is recorded with all the processes that it starts; it needs --output.\n",
+		record_main
+	}, {
+		"report", " FILE", "summarize what record has written (-: standard input)",
+		NULL, report_main
+	}, {
+		"explain", " PID... | --list", "say why TPT is on or off, with the numbers",
+		"  -l, --list       all reasons that the kernel can give\n",
+		explain_main
+	}, {
+		"doctor", "", "check kernel, device, PMU and permissions; status 1 if something fails",
+		NULL, doctor_main
+	}, { }
+};
+
+static void help(void)
+{
+	const struct command *c;
+
+	puts("Translation pass-through (TPT) of processes.  usage:");
+	for (c = commands; c->name; c++)
+		printf("  tptctl %s%s\n      %s\n", c->name, c->arguments, c->summary);
+	printf("tptctl COMMAND --help has more.\n\n%s", exit_text);
+}
+
+/* An output that could not be written is an error. */
+static int end(int status)
+{
+	if (flush(stdout))
+		return status;
+	message("write error%s%s", output_error ? ": " : "",
+		output_error ? strerror(output_error) : "");
+	return status ?: ERROR;
 }
 
 int main(int argc, char **argv)
 {
-	int worst = OK, status, i;
-	const char *command;
+	const struct command *c = commands;
 
 	if (argc < 2)
-		return usage_error("no command", "");
-	command = argv[1];
-	if (!strcmp(command, "--help") || !strcmp(command, "-h")) {
-		fputs(usage_text, stdout);
-		return OK;
+		return usage_error("no command");
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		help();
+		return end(OK);
 	}
-	if (!strcmp(command, "run")) {
-		bool children = false;
-
-		argv += 2;
-		if (*argv && !strcmp(*argv, "-c")) {
-			children = true;
-			argv++;
-		}
-		if (*argv && !strcmp(*argv, "--"))
-			argv++;
-		if (!*argv)
-			return usage_error("run: no command", "");
-		return children ? run_with_children(argv) : run(argv);
-	}
-	if (strcmp(command, "status") && strcmp(command, "on") && strcmp(command, "off") &&
-	    strcmp(command, "auto"))
-		return usage_error("unknown command: ", command);
-	if (argc == 2 && !strcmp(command, "status"))
-		return list();
-	if (argc == 2)
-		return usage_error(command, ": no PID");
-
-	/* all or nothing as far as the arguments go */
-	for (i = 2; i < argc; i++) {
-		char *end;
-		long pid = strtol(argv[i], &end, 10);
-
-		if (!isdigit((unsigned char)argv[i][0]) || *end || pid < 1 || pid > 1 << 22)
-			return usage_error("not a PID: ", argv[i]);
-	}
-	for (i = 2; i < argc; i++) {
-		pid_t pid = atoi(argv[i]);
-
-		status = !strcmp(command, "status") ? show(pid) : set_tpt(pid, command);
-		if (status > worst)
-			worst = status;
-	}
-	return worst;
+	while (c->name && strcmp(argv[1], c->name))
+		c++;
+	if (!c->name)
+		return usage_error("unknown command: %s", argv[1]);
+	command = c;
+	opterr = 0;
+	return end(c->run(argc - 1, argv + 1));
 }

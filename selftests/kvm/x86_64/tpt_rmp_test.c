@@ -510,14 +510,16 @@ TEST_F(rmp, revoked)
 	}
 }
 
-/* The frame of one page becomes that of another.  Return: the frame */
+/* The frame of one page becomes that of another, and the first is empty.  Return: the frame */
 static uint64_t move_page(FIXTURE_DATA(rmp) *self, uint64_t from, uint64_t to)
 {
 	void *old = page_ptr(self, from), *new = page_ptr(self, to);
 	uint64_t pfn = tpt_hva_to_pfn(old), page;
 
 	TEST_ASSERT_EQ(mremap(old, PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, new), new);
-	/* Splitting the VMA costs more than the page; what is not a hole comes back */
+	TEST_ASSERT_EQ(mmap(old, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), old);
+	/* Splitting the VMA costs more than the page; what is not empty comes back */
 	for (page = 0; page < NR_TEST_PAGES; page++)
 		if (tpt_hva_to_pfn(page_ptr(self, page)))
 			touch(self->vm, self->vcpu, page, 1);
