@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 # What a user may set on the command line or in the environment.
 VARIABLES := JOBS MEM SMP TPT HUGE CMD KERNEL_SRC QEMU_SRC QEMU_CONFIGURE BUILD OUT \
-	     TESTS SEEDS FORCE
+	     TESTS SEEDS FORCE WORKLOADS
 
 unknown := $(filter-out $(VARIABLES),$(foreach v,$(.VARIABLES),\
 	   $(if $(filter command line,$(origin $v)),$v)))
@@ -61,6 +61,15 @@ bench-host: kernel qemu tools
 migrate: kernel qemu tools
 	@scripts/migrate
 
+eval: kernel qemu tools
+	@scripts/eval
+
+eval-quick: kernel qemu tools
+	@scripts/eval --quick
+
+report:
+	@scripts/report
+
 deps:
 	@scripts/deps
 
@@ -85,5 +94,5 @@ clean:
 distclean:
 	@scripts/clean --all
 
-.PHONY: help run vm check check-all check-mm refs5 bench-auto bench-sync bench-host migrate stress deps fetch trees export doctor clean \
+.PHONY: help run vm check check-all check-mm refs5 bench-auto bench-sync bench-host migrate eval eval-quick report stress deps fetch trees export doctor clean \
 	distclean kernel kernel-debug kernel-kasan kernel-base qemu qemu-base tools perf

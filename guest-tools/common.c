@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -60,6 +61,82 @@ int parse_huge(const char *s)
 	return MADV_NOHUGEPAGE;
 }
 
+#define MAX_OPTIONS 32
+
+static void set_option(const struct opt *o, const char *value)
+{
+	char name[32];
+
+	if (o->flag) {
+		*o->flag = o->value;
+	} else if (o->word) {
+		*o->word = value;
+	} else if (value) {
+		snprintf(name, sizeof(name), "--%s", o->name);
+		*o->number = parse(name, value);
+	} else {
+		*o->number = o->without;
+	}
+}
+
+void parse_options(int argc, char **argv, const struct opt *own,
+		   const struct opt *common, const char *usage)
+{
+	const struct opt *tables[] = { own, common }, *opts[MAX_OPTIONS], *o;
+	struct option options[MAX_OPTIONS + 2] = { { "help", no_argument, NULL, 1 } };
+	char letters[2 * MAX_OPTIONS + 1], *l = letters;
+	int i, c, n = 0;
+
+	for (i = 0; i < 2; i++) {
+		for (o = tables[i]; o && o->name; o++, n++) {
+			opts[n] = o;
+			options[n + 1] = (struct option){
+				o->name, o->flag ? no_argument : required_argument,
+				NULL, 256 + n
+			};
+			if (o->without)
+				options[n + 1].has_arg = optional_argument;
+			if (!o->letter)
+				continue;
+			*l++ = o->letter;
+			if (!o->flag)
+				*l++ = ':';
+		}
+	}
+	*l = '\0';
+
+	while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+		if (c == '?')
+			exit(2);
+		if (c == 1) {
+			fputs(usage, stdout);
+			exit(0);
+		}
+		for (i = 0; i < n && c != 256 + i && c != opts[i]->letter; i++)
+			;
+		set_option(opts[i], optarg);
+	}
+	if (optind != argc)
+		fail(2, "unexpected argument: %s", argv[optind]);
+}
+
+int parse_name(int argc, char **argv, const char *const names[], const char *usage)
+{
+	int i;
+
+	if (argc < 2)
+		fail(2, "no program (--help)");
+	if (!strcmp(argv[1], "--help")) {
+		fputs(usage, stdout);
+		exit(0);
+	}
+	optind = 2;
+	for (i = 0; names[i]; i++)
+		if (!strcmp(names[i], argv[1]))
+			return i;
+	fail(2, "unknown program: %s (--help)", argv[1]);
+}
+
 void pin(int cpu)
 {
 	cpu_set_t set;
@@ -70,10 +147,21 @@ void pin(int cpu)
 		fail(1, "CPU %d: %s", cpu, strerror(errno));
 }
 
-uint64_t rss_bytes(void)
+FILE *proc_open(pid_t pid, const char *name)
+{
+	char path[64];
+
+	if (pid)
+		snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	else
+		snprintf(path, sizeof(path), "/proc/self/%s", name);
+	return fopen(path, "r");
+}
+
+uint64_t rss_bytes(pid_t pid)
 {
 	unsigned long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "r");
+	FILE *f = proc_open(pid, "statm");
 
 	if (f) {
 		if (fscanf(f, "%*u %lu", &pages) != 1)
@@ -99,9 +187,9 @@ uint64_t cpu_ms(void)
 	return us / 1000;
 }
 
-void report_tpt(void)
+void report_tpt(pid_t pid)
 {
-	FILE *f = fopen("/proc/self/tpt", "r");
+	FILE *f = proc_open(pid, "tpt");
 	char line[256], *value, *p;
 
 	while (f && fgets(line, sizeof(line), f)) {
@@ -120,7 +208,7 @@ void report_tpt(void)
 		fclose(f);
 }
 
-void table_reserve(struct table *t, uint64_t size)
+void *memory_reserve(uint64_t size)
 {
 	void *p;
 
@@ -128,7 +216,17 @@ void table_reserve(struct table *t, uint64_t size)
 		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		fail(1, "no memory for %" PRIu64 " bytes", size);
-	t->words = (uint64_t *)(((uintptr_t)p + (2 << 20) - 1) & -(2UL << 20));
+	return (void *)(((uintptr_t)p + (2 << 20) - 1) & -(2UL << 20));
+}
+
+void memory_release(void *p, uint64_t size)
+{
+	munmap(p, size);
+}
+
+void table_reserve(struct table *t, uint64_t size)
+{
+	t->words = memory_reserve(size);
 	t->nr = size / sizeof(*t->words);
 }
 

@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,12 +22,33 @@ static bool read_msr(int fd, uint32_t msr, uint64_t *value)
 	return pread(fd, value, sizeof(*value), msr) == sizeof(*value);
 }
 
+static int open_port(struct counter_source *s, const char *path)
+{
+	struct termios t;
+
+	s->fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (s->fd < 0 || tcgetattr(s->fd, &t)) {
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		counters_close(s);
+		return -1;
+	}
+	cfmakeraw(&t);
+	cfsetspeed(&t, B115200);
+	tcsetattr(s->fd, TCSANOW, &t);
+	s->remote = true;
+	return 0;
+}
+
 int counters_open(struct counter_source *s, int cpu)
 {
+	const char *port = getenv("TPT_COUNTERS");
 	char path[64];
 	uint64_t value;
 
 	s->cpu = cpu;
+	s->remote = false;
+	if (port && cpu == 0)
+		return open_port(s, port);
 	snprintf(path, sizeof(path), "/dev/cpu/%d/msr", cpu);
 	s->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (s->fd < 0) {
@@ -54,11 +77,82 @@ static void read_bank(const struct counter_source *s, int nr, int bank,
 	int i, cpu;
 
 	for (cpu = 0; cpu < nr; cpu++) {
-		for (i = 0; s[cpu].fd >= 0 && i < bank_size[bank]; i++) {
+		for (i = 0; s[cpu].fd >= 0 && !s[cpu].remote && i < bank_size[bank]; i++) {
 			if (read_msr(s[cpu].fd, MSR_TPT_STAT(bank, i), &value))
 				c->c[bank][i] += value;
 		}
 	}
+}
+
+static bool transfer(int fd, void *data, size_t size, bool out)
+{
+	char *p = data;
+	ssize_t n;
+
+	for (; size; size -= n, p += n) {
+		n = out ? write(fd, p, size) : read(fd, p, size);
+		if (n <= 0)
+			return false;
+	}
+	return true;
+}
+
+/* All counters as they go over the port */
+static bool transfer_counters(int fd, struct counters *c, bool out)
+{
+	int bank;
+
+	for (bank = 0; bank < NR_BANKS; bank++)
+		if (!transfer(fd, c->c[bank], bank_size[bank] * sizeof(c->c[0][0]), out))
+			return false;
+	return transfer(fd, &c->host_cycles, sizeof(c->host_cycles), out);
+}
+
+bool counters_serve(int fd_in, int fd_out, void (*count)(struct counters *c, bool begin))
+{
+	struct counters begun[4], c;
+	int depth = 0;
+	char what;
+
+	while (read(fd_in, &what, 1) == 1) {
+		if (what == COUNTERS_BEGIN && depth < 4) {
+			begun[depth] = (struct counters){ };
+			count(&begun[depth++], true);
+			if (!transfer(fd_out, &what, 1, true))
+				return false;
+		} else if (what == COUNTERS_END && depth) {
+			c = (struct counters){ };
+			count(&c, false);
+			counters_sub(&c, &begun[--depth]);
+			if (!transfer_counters(fd_out, &c, true))
+				return false;
+		}
+	}
+	return true;
+}
+
+static void remote_begin(int fd)
+{
+	char what = COUNTERS_BEGIN;
+
+	if (!transfer(fd, &what, 1, true) || !transfer(fd, &what, 1, false))
+		perror("the host does not read the counters");
+}
+
+static void remote_end(int fd, struct counters *c)
+{
+	char what = COUNTERS_END;
+	struct counters add;
+	int bank, i;
+
+	if (!transfer(fd, &what, 1, true) || !transfer_counters(fd, &add, false)) {
+		perror("the host does not read the counters");
+		return;
+	}
+	for (bank = 0; bank < NR_BANKS; bank++)
+		for (i = 0; i < bank_size[bank]; i++)
+			c->c[bank][i] += add.c[bank][i];
+	c->host_cycles += add.host_cycles;
 }
 
 static uint64_t now(void)
@@ -73,6 +167,8 @@ void counters_begin(const struct counter_source *s, int nr, struct counters *c)
 {
 	int bank;
 
+	if (nr && s->fd >= 0 && s->remote)
+		remote_begin(s->fd);
 	for (bank = 0; bank < NR_BANKS; bank++)
 		read_bank(s, nr, bank, c);
 	c->ns += now();
@@ -83,6 +179,8 @@ void counters_end(const struct counter_source *s, int nr, struct counters *c)
 	int bank;
 
 	c->ns += now();
+	if (nr && s->fd >= 0 && s->remote)
+		remote_end(s->fd, c);
 	for (bank = NR_BANKS - 1; bank >= 0; bank--)
 		read_bank(s, nr, bank, c);
 }
@@ -94,6 +192,7 @@ void counters_sub(struct counters *b, const struct counters *a)
 	for (bank = 0; bank < NR_BANKS; bank++)
 		for (i = 0; i < NR_INDEX; i++)
 			b->c[bank][i] -= a->c[bank][i];
+	b->host_cycles -= a->host_cycles;
 	b->ns -= a->ns;
 }
 
@@ -144,4 +243,6 @@ void counters_print(const struct counters *c)
 	       " switch_cycles=%" PRIu64 " virtual_ns=%" PRIu64,
 	       other, all[TPT_STAT_ALL_EXITS], all[TPT_STAT_ALL_SWITCH_CYCLES],
 	       c->ns);
+	if (c->host_cycles)
+		printf(" host_cycles=%" PRIu64, c->host_cycles);
 }

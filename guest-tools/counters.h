@@ -15,6 +15,7 @@
 
 struct counters {
 	uint64_t c[NR_BANKS][NR_INDEX];
+	uint64_t host_cycles;		/* of the hypervisor, if L1 reads the counters */
 	uint64_t ns;			/* CLOCK_MONOTONIC_RAW */
 };
 
@@ -22,11 +23,14 @@ struct counters {
 struct counter_source {
 	int cpu;
 	int fd;
+	bool remote;			/* fd is a serial port, L1 answers */
 };
 
 /*
  * Returns 0, or -1 with a message on standard error when the CPU has no
- * counters or they may not be read.
+ * counters or they may not be read.  If TPT_COUNTERS in the environment names a
+ * serial port, the machine at its other end reads them (tptstat --serve), as a VM
+ * on shadow paging cannot.
  */
 int counters_open(struct counter_source *s, int cpu);
 void counters_close(struct counter_source *s);
@@ -38,6 +42,16 @@ void counters_close(struct counter_source *s);
  */
 void counters_begin(const struct counter_source *s, int nr, struct counters *c);
 void counters_end(const struct counter_source *s, int nr, struct counters *c);
+
+/*
+ * The other end: a byte asks to begin, which is answered with the same byte, or to
+ * end, which is answered with what was counted since the last that began and has
+ * not ended.  @count adds what the counters show.  Returns when there is nothing more
+ * to read, false after an error.
+ */
+#define COUNTERS_BEGIN 'b'
+#define COUNTERS_END 'e'
+bool counters_serve(int fd_in, int fd_out, void (*count)(struct counters *c, bool begin));
 
 /* b - a into b */
 void counters_sub(struct counters *b, const struct counters *a);

@@ -8,7 +8,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -72,8 +71,8 @@ static void __attribute__((noreturn)) child_ends(uint64_t errors)
 {
 	if (report) {
 		printf("child workload=%s pid=%d rss_bytes=%" PRIu64 " errors=%" PRIu64,
-		       name, getpid(), rss_bytes(), errors);
-		report_tpt();
+		       name, getpid(), rss_bytes(0), errors);
+		report_tpt(0);
 		putchar('\n');
 		fflush(stdout);
 	}
@@ -262,8 +261,8 @@ static const struct defaults {
 	{ "idle", 128 << 20, 64, 20 },
 	{ "procs", 32 << 20, 8 << 20, 200 },
 	{ "forker", 64 << 20, 6 << 20, 3 },
-	{ }
 };
+#define NR_PROGRAMS (sizeof(defaults) / sizeof(defaults[0]))
 
 static bool power_of_two(uint64_t v)
 {
@@ -290,39 +289,31 @@ static void check_arguments(void)
 
 int main(int argc, char **argv)
 {
-	enum { SEQUENTIAL = 256, CHUNK, BUSY, IDLE_SIZE, NAP, NO_COUNTERS, REPORT_TPT, HELP };
-	static const struct option options[] = {
-		{ "size", required_argument, NULL, 's' },
-		{ "updates", required_argument, NULL, 'u' },
-		{ "count", required_argument, NULL, 'n' },
-		{ "sequential", required_argument, NULL, SEQUENTIAL },
-		{ "chunk", required_argument, NULL, CHUNK },
-		{ "busy", required_argument, NULL, BUSY },
-		{ "idle-size", required_argument, NULL, IDLE_SIZE },
-		{ "nap", required_argument, NULL, NAP },
-		{ "no-counters", no_argument, NULL, NO_COUNTERS },
-		{ "report-tpt", no_argument, NULL, REPORT_TPT },
-		{ "help", no_argument, NULL, HELP },
+	bool have_counters = true;
+	const struct opt options[] = {
+		{ "size", 's', .number = &size },
+		{ "updates", 'u', .number = &nr_updates },
+		{ "count", 'n', .number = &count },
+		{ "sequential", .number = &nr_sequential },
+		{ "chunk", .number = &chunk },
+		{ "busy", .number = &busy },
+		{ "idle-size", .number = &idle_size },
+		{ "nap", .number = &nap_ms },
+		{ "no-counters", .flag = &have_counters, .value = false },
+		{ "report-tpt", .flag = &report, .value = true },
 		{ }
 	};
+	const char *names[NR_PROGRAMS + 1] = { };
 	struct counters before = { }, after = { };
 	struct counter_source source = { .fd = -1 };
 	const struct defaults *d;
-	bool have_counters = true;
 	uint64_t errors;
-	int c;
+	unsigned int i;
 
+	for (i = 0; i < NR_PROGRAMS; i++)
+		names[i] = defaults[i].name;
 	program = "loads";
-	if (argc > 1 && !strcmp(argv[1], "--help")) {
-		fputs(usage_text, stdout);
-		return 0;
-	}
-	if (argc < 2)
-		fail(2, "no program (--help)");
-	for (d = defaults; d->name && strcmp(d->name, argv[1]); d++)
-		;
-	if (!d->name)
-		fail(2, "unknown program: %s (--help)", argv[1]);
+	d = &defaults[parse_name(argc, argv, names, usage_text)];
 	name = d->name;
 	size = d->size;
 	nr_updates = d->updates;
@@ -333,48 +324,7 @@ int main(int argc, char **argv)
 	busy = 2;
 	nap_ms = 1000;
 
-	optind = 2;
-	while ((c = getopt_long(argc, argv, "s:u:n:", options, NULL)) != -1) {
-		switch (c) {
-		case 's':
-			size = parse("--size", optarg);
-			break;
-		case 'u':
-			nr_updates = parse("--updates", optarg);
-			break;
-		case 'n':
-			count = parse("--count", optarg);
-			break;
-		case SEQUENTIAL:
-			nr_sequential = parse("--sequential", optarg);
-			break;
-		case CHUNK:
-			chunk = parse("--chunk", optarg);
-			break;
-		case BUSY:
-			busy = parse("--busy", optarg);
-			break;
-		case IDLE_SIZE:
-			idle_size = parse("--idle-size", optarg);
-			break;
-		case NAP:
-			nap_ms = parse("--nap", optarg);
-			break;
-		case NO_COUNTERS:
-			have_counters = false;
-			break;
-		case REPORT_TPT:
-			report = true;
-			break;
-		case HELP:
-			fputs(usage_text, stdout);
-			return 0;
-		default:
-			return 2;
-		}
-	}
-	if (optind != argc)
-		fail(2, "unexpected argument: %s", argv[optind]);
+	parse_options(argc, argv, options, NULL, usage_text);
 	check_arguments();
 
 	if (!strcmp(name, "short-one"))
@@ -400,14 +350,14 @@ int main(int argc, char **argv)
 	counters_sub(&after, &before);
 
 	printf("workload=%s size=%" PRIu64 " updates=%" PRIu64 " count=%" PRIu64
-	       " rss_bytes=%" PRIu64, name, size, nr_updates, count, rss_bytes());
+	       " rss_bytes=%" PRIu64, name, size, nr_updates, count, rss_bytes(0));
 	if (have_counters)
 		counters_print(&after);
 	else
 		printf(" virtual_ns=%" PRIu64, after.ns);
 	printf(" cpu_ms=%" PRIu64 " errors=%" PRIu64, cpu_ms(), errors);
 	if (report)
-		report_tpt();
+		report_tpt(0);
 	putchar('\n');
 	if (errors)
 		fail(1, "%s: data is wrong", name);

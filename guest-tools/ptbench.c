@@ -7,7 +7,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -268,57 +267,32 @@ static void switching(void)
 		touch(p);
 	}
 	print(&on);
-	printf("memory pages=%" PRIu64 " rss_bytes=%" PRIu64, pages, rss_bytes());
-	report_tpt();
+	printf("memory pages=%" PRIu64 " rss_bytes=%" PRIu64, pages, rss_bytes(0));
+	report_tpt(0);
 	putchar('\n');
 	check(munmap(p, pages * PAGE), "munmap");
 }
 
 int main(int argc, char **argv)
 {
-	enum { NOTHING = 256, HUGE, HELP };
-	static const struct option options[] = {
-		{ "pages", required_argument, NULL, 'p' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "fork", no_argument, NULL, 'f' },
-		{ "tpt", no_argument, NULL, 't' },
-		{ "huge", required_argument, NULL, HUGE },
-		{ "nothing", no_argument, NULL, NOTHING },
-		{ "help", no_argument, NULL, HELP },
+	bool tpt = false, fork = false, nothing = false;
+	const char *huge = NULL;
+	const struct opt options[] = {
+		{ "pages", 'p', .number = &pages },
+		{ "rounds", 'r', .number = &rounds },
+		{ "fork", 'f', .flag = &fork, .value = true },
+		{ "tpt", 't', .flag = &tpt, .value = true },
+		{ "huge", .word = &huge },
+		{ "nothing", .flag = &nothing, .value = true },
 		{ }
 	};
-	bool tpt = false, fork = false;
-	int c;
 
 	program = "ptbench";
-	while ((c = getopt_long(argc, argv, "p:r:ft", options, NULL)) != -1) {
-		switch (c) {
-		case 'p':
-			pages = parse("--pages", optarg);
-			break;
-		case 'r':
-			rounds = parse("--rounds", optarg);
-			break;
-		case 'f':
-			fork = true;
-			break;
-		case 't':
-			tpt = true;
-			break;
-		case HUGE:
-			advice = parse_huge(optarg);
-			break;
-		case NOTHING:
-			return 0;
-		case HELP:
-			fputs(usage_text, stdout);
-			return 0;
-		default:
-			return 2;
-		}
-	}
-	if (optind != argc)
-		fail(2, "unexpected argument: %s", argv[optind]);
+	parse_options(argc, argv, options, NULL, usage_text);
+	if (nothing)
+		return 0;
+	if (huge)
+		advice = parse_huge(huge);
 	if (!pages || !rounds)
 		fail(2, "--pages, --rounds: not 0");
 
