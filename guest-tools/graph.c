@@ -135,8 +135,35 @@ static uint64_t vertex_degree(uint64_t v)
 	return first[v + 1] - first[v];
 }
 
+/*
+ * Edges between the same two ranges of vertices stand together, so that what is done
+ * edge by edge, here and in the checks, needs few pages at a time.
+ */
+#define RANGE_BITS	8
+#define DIGIT_BITS	4
+
+static unsigned int digit(const struct edge *e, unsigned int shift)
+{
+	unsigned int range = scale > RANGE_BITS ? scale - RANGE_BITS : 0;
+
+	return ((e->u >> range) << RANGE_BITS | e->v >> range) >> shift & ((1 << DIGIT_BITS) - 1);
+}
+
+static void sort_edges(const struct edge *from, struct edge *to, unsigned int shift)
+{
+	uint64_t place[(1 << DIGIT_BITS) + 1] = { }, i;
+
+	for (i = 0; i < nr_edges; i++)
+		place[digit(&from[i], shift) + 1]++;
+	for (i = 1; i < 1 << DIGIT_BITS; i++)
+		place[i] += place[i - 1];
+	for (i = 0; i < nr_edges; i++)
+		to[place[digit(&from[i], shift)]++] = from[i];
+}
+
 static void make_graph(void)
 {
+	struct edge *other = (struct edge *)neighbours;
 	uint64_t seed = 1, i;
 
 	make_outcomes();
@@ -145,6 +172,12 @@ static void make_graph(void)
 		do {
 			edges[i] = make_edge(&seed);
 		} while (edges[i].u == edges[i].v);
+	}
+	for (i = 0; i < 2 * RANGE_BITS; i += 2 * DIGIT_BITS) {
+		sort_edges(edges, other, i);
+		sort_edges(other, edges, i + DIGIT_BITS);
+	}
+	for (i = 0; i < nr_edges; i++) {
 		first[edges[i].u + 2]++;
 		first[edges[i].v + 2]++;
 	}

@@ -226,6 +226,21 @@ static unsigned long guest_page(pid_t pid)
 	return in_huge > resident / 2 ? 2 << 20 : 4096;
 }
 
+static uint64_t page_table_bytes(pid_t pid)
+{
+	unsigned long kb = 0;
+	char line[256];
+	FILE *f = proc_open(pid, "status");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "VmPTE: %lu kB", &kb) == 1)
+			break;
+	}
+	if (f)
+		fclose(f);
+	return kb * 1024;
+}
+
 void roi_report(const struct roi_result *r)
 {
 	if (whole)
@@ -236,6 +251,8 @@ void roi_report(const struct roi_result *r)
 	       " threads=%d guest_page=%lu rss_bytes=%" PRIu64,
 	       r->workload, roi_size, r->amount_name, r->amount, r->threads,
 	       guest_page(r->pid), r->rss ? r->rss : rss_bytes(r->pid));
+	if (!r->rss)
+		printf(" pt_bytes=%" PRIu64, page_table_bytes(r->pid));
 	if (have_counters)
 		counters_print(&after);
 	else

@@ -15,9 +15,7 @@ BEGIN {
 		"whole_switch_cycles whole_host_cycles whole_virtual_ns " \
 		"state decision switched_on switched_off first_on_ms cycles_on walk_share_before " \
 		"walk_share gain_estimated gain_verified pattern children children_on " \
-		"intervals windows filter_cycles sensor_cycles decision_cycles policy_switch_cycles " \
-		"before_cycles before_instructions before_walks before_walk_cycles " \
-		"after_cycles after_instructions after_walks after_walk_cycles", column, " ")
+		"intervals windows filter_cycles sensor_cycles decision_cycles policy_switch_cycles", column, " ")
 	nd = split("workload guest_page host_page pid ms event state decision reason walk_share " \
 		"gain_estimated gain_verified cycles instructions walks walk_cycles pages " \
 		"switch_cycles", dcolumn, " ")
@@ -157,14 +155,8 @@ $1 == "trace" {
 		r["gain_estimated"] = word["gain_estimated"]
 		r["gain_verified"] = word["gain_verified"]
 		n = split("cycles instructions walks walk_cycles", k4, " ")
-		for (i = 1; i <= n; i++) {
+		for (i = 1; i <= n; i++)
 			r[k4[i]] = sample[pid, k4[i]]
-			# the last before it is switched on, the first after
-			if (word["decision"] == "on")
-				v["before_" k4[i]] = sample[pid, k4[i]]
-			else if (sample[pid, "on"] && v["after_" k4[i]] == "")
-				v["after_" k4[i]] = sample[pid, k4[i]]
-		}
 	} else
 		next
 	line(decisions, dcolumn, nd, r, 1)
