@@ -356,48 +356,52 @@ function summary(    i, r, bad, key)
 		para("<b>Failed:</b> " esc(failed[i]))
 }
 
-function headline(    i, m, s, base)
+# A cell for the speed-up of each mode over nested paging: of a program, and of all
+function speedups(w, j,    m, s)
+{
+	for (m = 1; m <= nr_modes; m++)
+		if (mode[m] != "nested")
+			s = s td(speedup(w, mode[m], j, "nested"), "%.2f" mark(w, mode[m], j))
+	return s
+}
+
+function means(j,    m, s)
+{
+	for (m = 1; m <= nr_modes; m++)
+		if (mode[m] != "nested")
+			s = s td(mean(mode[m], "nested", j), "%.2f")
+	return s
+}
+
+function headline(    i)
 {
 	section("speedup", "Speed-up over nested paging")
 	para("Cycles of the timed part in mode nested, over those of each mode; 4 KiB pages in guest and host. Higher is better, 1 is nested paging.")
 	bars("speedup", "Speed-up over nested paging", "speedup", "speed-up")
 	table("workload|native|shadow|TPT-naive|TPT-opt|auto|TPT-opt over shadow|auto over shadow")
 	for (i = 1; i <= nr_work; i++) {
-		s = head(work[i])
-		for (m = 1; m <= nr_modes; m++)
-			if (mode[m] != "nested")
-				s = s td(speedup(work[i], mode[m], 1, "nested"), "%.2f" mark(work[i], mode[m], 1))
-		row(s td(speedup(work[i], "tpt-opt", 1, "shadow"), "%.2f") td(speedup(work[i], "auto", 1, "shadow"), "%.2f"))
+		row(head(work[i]) speedups(work[i], 1) td(speedup(work[i], "tpt-opt", 1, "shadow"), "%.2f") \
+			td(speedup(work[i], "auto", 1, "shadow"), "%.2f"))
 	}
-	s = head("geometric mean")
-	for (m = 1; m <= nr_modes; m++)
-		if (mode[m] != "nested")
-			s = s td(mean(mode[m], "nested", 1), "%.2f")
-	row(s td(mean("tpt-opt", "shadow", 1), "%.2f") td(mean("auto", "shadow", 1), "%.2f"))
+	row(head("geometric mean") means(1) td(mean("tpt-opt", "shadow", 1), "%.2f") td(mean("auto", "shadow", 1), "%.2f"))
 	end_table()
 }
 
-function pages(    i, j, m, s)
+function pages(    i, j, v)
 {
 	section("pages", "Page sizes")
 	para("The same by page size in guest and host. A native program has one: 4 KiB stands beside 4K/2M, too.")
 	table("workload|pages|native|shadow|TPT-naive|TPT-opt|auto|TPT-opt over shadow|cycles of nested, millions")
 	for (i = 1; i <= nr_work; i++)
 		for (j = 1; j <= 3; j++) {
-			s = head(j == 1 ? work[i] : "") td(page_name[j], "%s")
-			for (m = 1; m <= nr_modes; m++)
-				if (mode[m] != "nested")
-					s = s td(speedup(work[i], mode[m], j, "nested"), "%.2f" mark(work[i], mode[m], j))
 			v = get(work[i], "nested", j, "cycles")
-			row(s td(speedup(work[i], "tpt-opt", j, "shadow"), "%.2f") \
+			row(head(j == 1 ? work[i] : "") td(page_name[j], "%s") speedups(work[i], j) \
+				td(speedup(work[i], "tpt-opt", j, "shadow"), "%.2f") \
 				td(v == "" ? "" : v / 1e6, "%.0f" mark(work[i], "nested", j)))
 		}
 	for (j = 1; j <= 3; j++) {
-		s = head(j == 1 ? "geometric mean" : "") td(page_name[j], "%s")
-		for (m = 1; m <= nr_modes; m++)
-			if (mode[m] != "nested")
-				s = s td(mean(mode[m], "nested", j), "%.2f")
-		row(s td(mean("tpt-opt", "shadow", j), "%.2f") td("", ""))
+		row(head(j == 1 ? "geometric mean" : "") td(page_name[j], "%s") means(j) \
+			td(mean("tpt-opt", "shadow", j), "%.2f") td("", ""))
 	}
 	end_table()
 }
