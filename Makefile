@@ -79,7 +79,7 @@ fetch: deps
 trees: fetch
 	@scripts/trees
 
-kernel kernel-debug kernel-kasan kernel-base qemu qemu-base tools perf: trees
+kernel kernel-debug kernel-kasan kernel-kcsan kernel-base qemu qemu-base tools perf: trees
 	@scripts/build $@
 
 export:
@@ -95,4 +95,4 @@ distclean:
 	@scripts/clean --all
 
 .PHONY: help run vm check check-all check-mm refs5 bench-auto bench-sync bench-host migrate eval eval-quick report stress deps fetch trees export doctor clean \
-	distclean kernel kernel-debug kernel-kasan kernel-base qemu qemu-base tools perf
+	distclean kernel kernel-debug kernel-kasan kernel-kcsan kernel-base qemu qemu-base tools perf

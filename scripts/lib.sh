@@ -179,8 +179,10 @@ libraries()
 }
 
 # kernel_complaints FILE...: prints what a healthy kernel does not, with file and
-# line; fails when there is nothing
+# line; fails when there is nothing.  What KCSAN reports is not all to be mended,
+# scripts/check.d/65-races looks at it.
 kernel_complaints()
 {
-	grep -HnaE '^(\[[^]]*\] )?(------------\[ cut here|WARNING: (CPU|possible|suspicious|inconsistent|bad|lock|nested)|=+\[? *WARNING|BUG:|BUG at|sysrq: Trigger a crash|kernel BUG|Oops|general protection|Kernel panic|INFO: (task|rcu|possible|suspicious|lockdep)|rcu: INFO|watchdog: BUG|unchecked MSR|page_table_check|Bad page|KASAN|UBSAN|DEBUG_LOCKS_WARN|trying to register non-static key|possible recursive)' "$@"
+	grep -HnaE '^(\[[^]]*\] )?(------------\[ cut here|WARNING: (CPU|possible|suspicious|inconsistent|bad|lock|nested)|=+\[? *WARNING|BUG:|BUG at|sysrq: Trigger a crash|kernel BUG|Oops|general protection|Kernel panic|INFO: (task|rcu|possible|suspicious|lockdep)|rcu: INFO|watchdog: BUG|unchecked MSR|page_table_check|Bad page|KASAN|UBSAN|DEBUG_LOCKS_WARN|trying to register non-static key|possible recursive)' "$@" |
+		grep -v 'BUG: KCSAN'
 }

@@ -119,6 +119,7 @@ END {
 		bad = rn == "" || level[ra] < level[rn] || off[c, "always"] ~ /no-progress|corrupt/
 		n["ok"] = n["skip"] = n["not"] = 0
 		worse = better = 0
+		first = ""
 		for (p = 1; p <= nr_parts[c]; p++) {
 			name = part_name[c, p]
 			pn = parts[c, name, "never"]
@@ -128,6 +129,8 @@ END {
 				continue
 			if (level[pa] < level[pn]) {
 				bad = 1
+				if (first == "")
+					first = name
 				if (++worse <= 10)
 					print "# " c ": never " pn ", always " (pa == "" ? "-" : pa) ": " name
 			} else if (++better <= 5) {
@@ -141,7 +144,7 @@ END {
 				    off[c, "always"], time[c, "never"], time[c, "always"])
 		if (bad) {
 			tap(0, told ": never " text(c, "never") ", always " text(c, "always") \
-			    (worse ? ", parts worse: " worse : ""))
+			    (worse ? ", parts worse: " worse ", the first is " first : ""))
 			if (last[c, "always"] != "")
 				print "#   " last[c, "always"]
 		} else if (rn == "ok" || ra == "ok") {
