@@ -99,6 +99,12 @@ need_tpt()
 	have_qemu_tpt || skip_all "$1" 'QEMU has no tpt-addrmap'
 }
 
+# add_l2 PROGRAM: arguments for boot-l1 that put a program of this machine into L2
+add_l2()
+{
+	{ echo "$1"; libraries "$1"; } | sed 's/.*/--add-l2 &:&/'
+}
+
 # machine NAME ARG...: boot-l1, on the debug kernel
 machine()
 {

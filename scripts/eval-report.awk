@@ -290,6 +290,11 @@ function refs(w, m, p,    walks)
 		get(w, m, p, "refs_rmp")) / walks
 }
 
+function walk_share(w, m, p)
+{
+	return ratio(get(w, m, p, "walk_cycles"), get(w, m, p, "cycles"))
+}
+
 function value(what, w, m)
 {
 	if (what == "speedup")
@@ -406,10 +411,10 @@ function pages(    i, j, v)
 	end_table()
 }
 
-function per_walk(w, m, k,    walks, v)
+function per_walk(w, m, p, k,    walks, v)
 {
-	walks = get(w, m, 1, "walks")
-	v = get(w, m, 1, k)
+	walks = get(w, m, p, "walks")
+	v = get(w, m, p, k)
 	return walks > 0 && v != "" ? v / walks : ""
 }
 
@@ -425,11 +430,11 @@ function walks_section(    i, m, s, c, n)
 			s = head(m == 1 ? work[i] : "") td(mode[m], "%s")
 			n = get(work[i], mode[m], 1, "walks")
 			c = get(work[i], mode[m], 1, "instructions")
-			row(s td(per_walk(work[i], mode[m], "refs_guest"), "%.2f") td(per_walk(work[i], mode[m], "refs_host"), "%.2f") \
-				td(per_walk(work[i], mode[m], "refs_tpt"), "%.2f") td(per_walk(work[i], mode[m], "refs_rmp"), "%.2f") \
-				td(refs(work[i], mode[m], 1), "%.2f") td(per_walk(work[i], mode[m], "walk_cycles"), "%.0f") \
+			row(s td(per_walk(work[i], mode[m], 1, "refs_guest"), "%.2f") td(per_walk(work[i], mode[m], 1, "refs_host"), "%.2f") \
+				td(per_walk(work[i], mode[m], 1, "refs_tpt"), "%.2f") td(per_walk(work[i], mode[m], 1, "refs_rmp"), "%.2f") \
+				td(refs(work[i], mode[m], 1), "%.2f") td(per_walk(work[i], mode[m], 1, "walk_cycles"), "%.0f") \
 				td(n == "" ? "" : n / 1e6, "%.2f") td(c > 0 ? 1000 * n / c : "", "%.2f") \
-				percent(ratio(get(work[i], mode[m], 1, "walk_cycles"), get(work[i], mode[m], 1, "cycles"))))
+				percent(walk_share(work[i], mode[m], 1)))
 		}
 	end_table()
 }
@@ -567,7 +572,7 @@ function pair(a, b, format)
 	return td(a, format) td(b, format)
 }
 
-function before_after(    i, j, w, n, off, m, k, rows, c)
+function before_after(    i, j, w, n, off, rows)
 {
 	section("before-after", "Before and after switching on")
 	para("Item 2 of the evaluation plan, for programs that auto has switched on. References per walk in one and the same run under auto: by nested paging until it was switched on, and by TPT since. The rest is the timed part, which is the same work: under nested paging, and under auto after the program was switched on.")
@@ -580,17 +585,13 @@ function before_after(    i, j, w, n, off, m, k, rows, c)
 				continue
 			rows++
 			off = get(w, "auto", j, "whole_walks") - n
-			c = head(w) td(page_name[j], "%s") \
+			row(head(w) td(page_name[j], "%s") \
 				td(off > 0 ? (get(w, "auto", j, "whole_refs_guest") + get(w, "auto", j, "whole_refs_host")) / off : "", "%.2f") \
 				td((get(w, "auto", j, "whole_refs_tpt") + get(w, "auto", j, "whole_refs_rmp")) / n, "%.2f") \
 				pair(refs(w, "nested", j), refs(w, "auto", j), "%.2f") \
-				pair(ratio(get(w, "nested", j, "walk_cycles"), get(w, "nested", j, "walks")), \
-					ratio(get(w, "auto", j, "walk_cycles"), get(w, "auto", j, "walks")), "%.0f")
-			for (k = 1; k <= 2; k++) {
-				m = k == 1 ? "nested" : "auto"
-				c = c percent(ratio(get(w, m, j, "walk_cycles"), get(w, m, j, "cycles")))
-			}
-			row(c pair(ratio(get(w, "nested", j, "cycles"), 1e6), ratio(get(w, "auto", j, "cycles"), 1e6), "%.0f") \
+				pair(per_walk(w, "nested", j, "walk_cycles"), per_walk(w, "auto", j, "walk_cycles"), "%.0f") \
+				percent(walk_share(w, "nested", j)) percent(walk_share(w, "auto", j)) \
+				pair(ratio(get(w, "nested", j, "cycles"), 1e6), ratio(get(w, "auto", j, "cycles"), 1e6), "%.0f") \
 				td(speedup(w, "auto", j, "nested"), "%.2f"))
 		}
 	end_table()
@@ -646,7 +647,7 @@ function memory(    i, j, w, r)
 	end_table()
 }
 
-function unscaled(    i, m, w, s)
+function unscaled(    i, w)
 {
 	if (!nr_plain)
 		return
@@ -655,12 +656,8 @@ function unscaled(    i, m, w, s)
 	table("workload|native|shadow|TPT-naive|TPT-opt|auto|nested: refs per walk|cycles per walk|walk share")
 	for (i = 1; i <= nr_plain; i++) {
 		w = plain[i]
-		s = head(w)
-		for (m = 1; m <= nr_modes; m++)
-			if (mode[m] != "nested")
-				s = s td(speedup(w, mode[m], 1, "nested"), "%.2f" mark(w, mode[m], 1))
-		row(s td(refs(w, "nested", 1), "%.2f") td(per_walk(w, "nested", "walk_cycles"), "%.0f") \
-			percent(ratio(get(w, "nested", 1, "walk_cycles"), get(w, "nested", 1, "cycles"))))
+		row(head(w) speedups(w, 1) td(refs(w, "nested", 1), "%.2f") td(per_walk(w, "nested", 1, "walk_cycles"), "%.0f") \
+			percent(walk_share(w, "nested", 1)))
 	}
 	end_table()
 }

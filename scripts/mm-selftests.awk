@@ -119,7 +119,6 @@ END {
 		bad = rn == "" || level[ra] < level[rn] || off[c, "always"] ~ /no-progress|corrupt/
 		n["ok"] = n["skip"] = n["not"] = 0
 		worse = better = 0
-		first = ""
 		for (p = 1; p <= nr_parts[c]; p++) {
 			name = part_name[c, p]
 			pn = parts[c, name, "never"]
@@ -129,9 +128,9 @@ END {
 				continue
 			if (level[pa] < level[pn]) {
 				bad = 1
-				if (first == "")
+				if (++worse == 1)
 					first = name
-				if (++worse <= 10)
+				if (worse <= 10)
 					print "# " c ": never " pn ", always " (pa == "" ? "-" : pa) ": " name
 			} else if (++better <= 5) {
 				print "# " c ": never " (pn == "" ? "-" : pn) ", always " pa ": " name
