@@ -224,11 +224,12 @@ function para(s)
 # Plots
 #
 
-function plot_begin(name, title, w, h)
+# plot_begin NAME TITLE W H [OPTIONS of the terminal]
+function plot_begin(name, title, w, h, options)
 {
 	gp = dir "/" name ".gp"
 	print "# " title > gp
-	printf "set terminal svg size %d,%d dynamic font \"sans-serif,12\" noenhanced\n", w, h > gp
+	printf "set terminal svg size %d,%d dynamic font \"sans-serif,12\" noenhanced %s\n", w, h, options > gp
 	print "set output \"" dir "/" name ".svg\"" > gp
 	print "set datafile missing \"?\"\nset border 3\nset tics nomirror out scale 0.5" > gp
 	print "set grid ytics\nset style fill solid 1 noborder" > gp
@@ -247,35 +248,34 @@ function q(v)
 	return v == "" ? "?" : v
 }
 
-# bars PREFIX TITLE WHAT LABEL: grouped bars, four workloads in a plot.  WHAT says what
-# value() is to return
-function bars(prefix, title, what, label,    i, j, m, n, name)
+# bars_of FROM N WHAT LABEL: grouped bars for N workloads, blanks where there are less
+function bars_of(from, n, what, label,    j, m)
+{
+	print "set style data histograms\nset style histogram clustered gap 1" > gp
+	print "set ylabel \"" label "\"\nset yrange [0:*]" > gp
+	print "$d << EOD" > gp
+	for (j = from; j < from + n; j++) {
+		printf "%s", (j <= nr_work ? work[j] : "\"\"") > gp
+		for (m = 1; m <= nr_modes; m++)
+			printf " %s", (j <= nr_work ? q(value(what, work[j], mode[m])) : "?") > gp
+		print "" > gp
+	}
+	printf "EOD\nplot " > gp
+	for (m = 1; m <= nr_modes; m++)
+		printf "%s$d using %d:xtic(1) title \"%s\" lc rgb \"%s\"", (m == 1 ? "" : ", "), m + 1, \
+			mode[m], color[mode[m]] > gp
+	print "" > gp
+}
+
+# bars PREFIX TITLE WHAT LABEL: plots of four workloads each.  WHAT says what value() is
+# to return
+function bars(prefix, title, what, label,    i, name)
 {
 	print "<div class=\"plots\">"
 	for (i = 1; i <= nr_work; i += 4) {
 		name = prefix (i + 3) / 4
 		plot_begin(name, title, 440, 290)
-		print "set style data histograms\nset style histogram clustered gap 1" > gp
-		print "set ylabel \"" label "\"\nset yrange [0:*]" > gp
-		print "$d << EOD" > gp
-		for (j = i; j < i + 4 && j <= nr_work; j++) {
-			printf "%s", work[j] > gp
-			for (m = 1; m <= nr_modes; m++)
-				printf " %s", q(value(what, work[j], mode[m])) > gp
-			print "" > gp
-		}
-		# as wide as the others
-		for (; i > 1 && j < i + 4; j++) {
-			printf "\"\"" > gp
-			for (m = 1; m <= nr_modes; m++)
-				printf " ?" > gp
-			print "" > gp
-		}
-		printf "EOD\nplot " > gp
-		for (m = 1; m <= nr_modes; m++)
-			printf "%s$d using %d:xtic(1) title \"%s\" lc rgb \"%s\"", (m == 1 ? "" : ", "), m + 1, \
-				mode[m], color[mode[m]] > gp
-		print "" > gp
+		bars_of(i, i > 1 || nr_work > 4 ? 4 : nr_work, what, label)
 		plot_end(name)
 	}
 	print "</div>"
@@ -383,6 +383,10 @@ function headline(    i)
 	section("speedup", "Speed-up over nested paging")
 	para("Cycles of the timed part in mode nested, over those of each mode; 4 KiB pages in guest and host. Higher is better, 1 is nested paging.")
 	bars("speedup", "Speed-up over nested paging", "speedup", "speed-up")
+	# the same in one, by itself
+	plot_begin("headline", "Speed-up over nested paging", 960, 320, "background \"white\"")
+	bars_of(1, nr_work, "speedup", "speed-up over nested paging")
+	close(gp)
 	table("workload|native|shadow|TPT-naive|TPT-opt|auto|TPT-opt over shadow|auto over shadow")
 	for (i = 1; i <= nr_work; i++) {
 		row(head(work[i]) speedups(work[i], 1) td(speedup(work[i], "tpt-opt", 1, "shadow"), "%.2f") \
