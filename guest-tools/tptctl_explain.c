@@ -28,9 +28,10 @@ static const struct word decisions[] = {
 		"that take at least {min_cpu_percent} % of a CPU (min_cpu_percent) and have had "
 		"{min_age_ms} ms of CPU time (this one had {cpu_ms} ms).", NULL
 	}, {
-		"no-data", "it did not run, or the PMU was busy",
-		"The last measurement has no result: it did not run then, or the PMU was "
-		"somebody else's (sensor: {sensor}).", NULL
+		"no-data", "it did not run, the PMU was busy, or it is switched too often to be measured",
+		"The last measurement has no result: it did not run then, the PMU was "
+		"somebody else's, or it is switched so often that counters would mostly show "
+		"what it costs to switch them (sensor: {sensor}).", NULL
 	}, {
 		"small-gain", "off: less than on_gain is to be expected",
 		"TPT would save {gain_estimated%} of its cycles, and to be worth it that has to be "
