@@ -275,7 +275,7 @@ function bars(prefix, title, what, label,    i, name)
 	for (i = 1; i <= nr_work; i += 4) {
 		name = prefix (i + 3) / 4
 		plot_begin(name, title, 440, 290)
-		bars_of(i, i > 1 || nr_work > 4 ? 4 : nr_work, what, label)
+		bars_of(i, nr_work > 4 ? 4 : nr_work, what, label)
 		plot_end(name)
 	}
 	print "</div>"
