@@ -21,7 +21,8 @@ BEGIN {
 
 $1 == "case" { split("", v); name = $2; before = moved = after = "-" }
 $1 == "migration" { take(2) }
-$1 == "before" && $2 == "look" { take(4); before = v["state"] }
+# the last look may be at the moment when the map has gone already
+$1 == "before" && $2 == "look" { take(4); if (v["map"] == "1" || before == "-") before = v["state"] }
 $1 == "after" && $2 == "look" { take(4); if (moved == "-") moved = v["state"] }
 $1 == "after" && $2 == "result" { take(3); after = v["tpt_state"] }
 $1 == "status" { v["status"] = $2 }
