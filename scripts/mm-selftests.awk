@@ -6,7 +6,7 @@ BEGIN { level["ok"] = 3; level["skip"] = 2; level["not"] = 1; level[""] = 0 }
 
 input == "programs" { program[++programs] = $1; next }
 
-input == "list" && ($1 == "short" || $1 == "chance" || $1 == "part" || $1 == "all" || $1 == "skip") {
+input == "list" && $1 ~ /^(short|chance|part|all|skip)$/ {
 	name = $2 == "su" ? $5 : $2
 	sub(/.*\//, "", name)
 	listed[name] = 1
