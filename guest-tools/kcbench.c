@@ -164,18 +164,23 @@ static void __attribute__((noreturn)) be_compiler(void)
 static int end_of(pid_t pid)
 {
 	struct rusage usage;
-	int status;
+	bool begun = false;
+	int status, sig;
 
 	for (;;) {
 		if (wait4(pid, &status, 0, &usage) < 0)
 			fail(1, "wait4: %s", strerror(errno));
 		if (!WIFSTOPPED(status))
 			break;
+		sig = 0;
 		if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXIT << 8))
 			nr_on += tpt_is_on(pid);
-		else	/* it begins */
+		else if (begun)
+			sig = WSTOPSIG(status);
+		else
 			ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACEEXIT);
-		ptrace(PTRACE_CONT, pid, NULL, NULL);
+		begun = true;
+		ptrace(PTRACE_CONT, pid, NULL, (void *)(long)sig);
 	}
 	if ((uint64_t)usage.ru_maxrss << 10 > max_rss)
 		max_rss = (uint64_t)usage.ru_maxrss << 10;

@@ -71,8 +71,9 @@ static const struct word decisions[] = {
 	}, {
 		"not-verified", "off: the expected gain did not show",
 		"It was on, but the gain that was expected did not show: {gain_verified%} of its "
-		"cycles were saved, and to stay on that has to be {off_gain%} (off_gain), without "
-		"the same work becoming dearer by {on_gain%} (on_gain).", NULL
+		"cycles were saved.  To stay on that has to be {off_gain%} (off_gain) compared with "
+		"before, or {on_gain%} (on_gain) with afterwards, without the same work becoming "
+		"dearer by {on_gain%}.", NULL
 	}, {
 		"gain-gone", "off: what the process does has changed",
 		"It was on, and what it does has changed: TPT saved {gain_estimated%} of its "

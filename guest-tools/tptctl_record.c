@@ -20,8 +20,8 @@ static const char * const columns[] = {
 	"cycles_on", "cycles_off", "faults_sync", "faults_stale", "pauses", "rss_kb",
 	"guest_page", "host_page", "decision", "sensor", "first_on_ms", "walk_share",
 	"walk_share_before", "gain_estimated", "gain_verified", "cycles", "instructions",
-	"walks", "walk_cycles", "miss_rate", "miss_penalty", "pattern", "exits", "exit_cycles",
-	"failures",
+	"walks", "walk_cycles", "kernel_walk_cycles", "miss_rate", "miss_penalty", "pattern",
+	"exits", "exit_cycles", "failures",
 };
 
 #define NR_COLUMNS (sizeof(columns) / sizeof(columns[0]))

@@ -32,7 +32,7 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 static const char * const decision_names[] = { "keep", "ON", "OFF" };
-static const char * const phase_names[] = { "off", "verify", "on", "backoff" };
+static const char * const phase_names[] = { "off", "verify", "on", "backoff", "compare" };
 static const char * const pattern_names[] = { "-", "sequential", "random" };
 static const char * const why_names[TPT_WHY_NR] = {
 	"none", "no_data", "small_gain", "updates", "cost", "confirming", "gain",
