@@ -843,6 +843,56 @@ static void test_nmi_guest(void)
 	ok(r, "NMI: a guest that runs for 8 instructions");
 }
 
+/* The timer is for one counter in the host, for another in the guest. */
+static void test_nmi_modes(void)
+{
+	bool r;
+
+	vm_init(g_far, 3, 4);
+	regs.rdi = 100000;
+	wrmsr(MSR_CTR(1), -(1ull << 40));
+	wrmsr(MSR_CTL(1), EN | INT | OS | USR | CYCLES);
+	arm(USR | GUEST_ONLY | INSNS, 1000, APIC_NMI);
+	loop(2000);
+	r = check_eq(host_events, 0, "NMIs before");
+	r &= check_eq(vm_run(), SVM_EXIT_NMI, "exit code");
+	r &= check_eq(100000 - regs.rdi, 500, "iterations");
+	disarm();
+	wrmsr(MSR_CTL(1), 0);
+	r &= check_eq(vm_run(), SVM_EXIT_VMMCALL, "exit code");
+	ok(r, "NMI: of a guest, beside a counter of all modes");
+}
+
+/* @n times 100 repetitions, each a load and a store */
+static void copy(u64 n)
+{
+	static u64 from[100], to[100];
+
+	asm volatile("1:	mov $100, %%ecx\n"
+		     "	lea %[from], %%rsi\n"
+		     "	lea %[to], %%rdi\n"
+		     "	rep movsq\n"
+		     "	dec %[n]\n"
+		     "	jnz 1b"
+		     : [n] "+r"(n), [to] "=m"(to)
+		     : [from] "m"(from)
+		     : "rcx", "rsi", "rdi");
+}
+
+/* Events that one instruction makes several of */
+static void test_nmi_units(void)
+{
+	bool r;
+
+	arm(OS | LOADS | STORES, 20000, APIC_NMI);
+	copy(98);
+	r = check_eq(host_events, 0, "NMIs before");
+	copy(4);
+	r &= check_eq(host_events, 1, "NMIs");
+	disarm();
+	ok(r, "NMI: loads and stores of MOVS");
+}
+
 /* Time passes while the CPU is halted, but not cycles */
 static void test_halt(void)
 {
@@ -966,6 +1016,8 @@ void test(void)
 	test_nmi();
 	test_nmi_model();
 	test_nmi_guest();
+	test_nmi_modes();
+	test_nmi_units();
 	test_halt();
 	test_rdpmc();
 	test_msr_intercept();

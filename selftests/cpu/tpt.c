@@ -308,6 +308,15 @@ static void test_guest_msrs(void)
 	ok(r, "the MSR permission map comes before #GP");
 }
 
+/* From another depth of the stack: the exit has to find the way back to here */
+static __attribute__((noinline)) u64 vm_run_deeper(unsigned int depth)
+{
+	volatile u64 frame[8] = { depth };
+	u64 exit = depth ? vm_run_deeper(depth - 1) : vm_run();
+
+	return frame[0] == depth ? exit : ~0ull;
+}
+
 static void test_vmrun(void)
 {
 	static const u64 bad[] = {
@@ -320,7 +329,7 @@ static void test_vmrun(void)
 		vm_init(g_vmmcall, 0, 4);
 		vmcb.tpt_tag = 1;
 		vmcb.tpt_cr3 = bad[i];
-		r &= check_eq(vm_run(), SVM_EXIT_ERR, "exit code");
+		r &= check_eq(vm_run_deeper(i * 7 % 5), SVM_EXIT_ERR, "exit code");
 		r &= check_eq(vmcb.tpt_cr3, bad[i], "TPT_CR3");
 	}
 	ok(r, "VMRUN with a tag refuses reserved bits of TPT_CR3");

@@ -7,6 +7,7 @@
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -717,6 +718,65 @@ static void test_hugetlb(void)
 	write_file("/proc/sys/vm/nr_hugepages", "0");
 }
 
+static void on_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+/*
+ * A page of hugetlbfs is copied for the first store after fork(), and the old one is the
+ * child's.  If small entries map it the CPU has to forget all of them, not only that of
+ * the store: the child then writes to a part that the parent has read before.
+ */
+static void test_hugetlb_copied(void)
+{
+	volatile int *step = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const size_t other = 300 * PAGE;
+	int round, old = 0, status, wrong = 0;
+
+	if (step == MAP_FAILED || write_file("/proc/sys/vm/nr_hugepages", "4") < 0) {
+		skip("hugetlb, copied: no pages");
+		return;
+	}
+	for (round = 0; round < 20; round++) {
+		volatile char *p = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
+					MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+		pid_t pid;
+
+		if (p == MAP_FAILED)
+			bail("private hugetlb");
+		*step = p[0] = 0;
+		p[other] = 1;
+		on_cpu(0);
+		pid = fork();
+		if (!pid) {
+			on_cpu(1);
+			while (*step != 1)
+				;
+			p[other] = 2;
+			*step = 2;
+			_exit(p[0]);
+		}
+		wrong += p[other] != 1;
+		p[0] = 1;
+		*step = 1;
+		while (*step != 2)
+			;
+		old += p[other] != 1;
+		waitpid(pid, &status, 0);
+		wrong += status != 0;
+		munmap((void *)p, HUGE);
+	}
+	ok(!old && !wrong, "hugetlb: after the copy, all of it is (%d of %d times not)", old, round);
+	check("hugetlb copied");
+	munmap((void *)step, PAGE);
+	write_file("/proc/sys/vm/nr_hugepages", "0");
+}
+
 /* One page of 1 GiB, which the host backs by smaller ones */
 static void test_gigantic(void)
 {
@@ -813,6 +873,7 @@ int main(int argc, char **argv)
 		{ "special", test_special },
 		{ "userfaultfd", test_userfaultfd },
 		{ "hugetlb", test_hugetlb },
+		{ "hugetlb-copied", test_hugetlb_copied },
 		{ "gigantic", test_gigantic },
 		{ "onoff", test_on_off },
 		{ "unmappable", test_unmappable },

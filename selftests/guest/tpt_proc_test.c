@@ -302,6 +302,18 @@ static void test_abort(void)
 	munmap(p, size);
 }
 
+/* A process that was never on is told to be off before the mode is auto. */
+static int is_off_in_auto(void *arg)
+{
+	bool kept;
+
+	(void)arg;
+	if (tpt_set("off") != 3 || write_file(ENABLED, "auto") != 4)
+		return 1;
+	kept = !strcmp(tpt_field(getpid(), "mode"), "manual");
+	return write_file(ENABLED, "manual") != 6 ? 2 : !kept;
+}
+
 /* The mode is changed while this process runs; at the end it is what it was. */
 static void test_modes(void)
 {
@@ -328,6 +340,20 @@ static void test_modes(void)
 
 	ok(write_file(ENABLED, "manual") == 6 && tpt_is_on(), "mode manual leaves it on");
 	tpt_set("off");
+
+	status = in_child(is_off_in_auto, NULL);
+	ok(status == 0, "mode auto: what was said in mode manual counts (%d)", status);
+}
+
+/* In a child that has inherited the choice to be off */
+static int taken_back(void *arg)
+{
+	(void)arg;
+	if (strcmp(tpt_field(getpid(), "mode"), "manual"))
+		return 1;
+	if (tpt_set("auto") != 4)
+		return 2;
+	return strcmp(tpt_field(getpid(), "mode"), "auto") ? 3 : 0;
 }
 
 static int leader_pipe[2];
@@ -439,6 +465,9 @@ static void test_prctl(void)
 	ok(status == 0, "prctl: and a program that it executes, and its child (%d)", status);
 
 	ok(set_choice(PR_TPT_OFF, PR_TPT_INHERIT) == 0 && get_choice() == chosen, "prctl: off, with children");
+	ok(write_file(ENABLED, "auto") == 4, "prctl: mode auto");
+	status = in_child(taken_back, NULL);
+	ok(status == 0, "prctl: a child's inherited choice can be taken back (%d)", status);
 	ok(write_file(ENABLED, "always") == 6, "prctl: mode always");
 	status = in_child(choice_in_exec, &chosen);
 	ok(status == 0, "prctl: the choice is off in mode always, too (%d)", status);
