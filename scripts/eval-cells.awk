@@ -37,13 +37,17 @@ function line(file, names, n, value, use,    i)
 		printf "%s%s", use ? value[names[i]] : names[i], i < n ? "," : "\n" > file
 }
 
-# words FROM: key=value of the fields from FROM on, into word
-function words(from,    i, eq)
+# words FROM: key=value of the fields from FROM on, into word.  The first counts: tpt_walks of
+# /proc/PID/tpt, the last window's, comes after that of the counters.
+function words(from,    i, eq, key)
 {
 	split("", word)
-	for (i = from; i <= NF; i++)
-		if ((eq = index($i, "=")))
-			word[substr($i, 1, eq - 1)] = substr($i, eq + 1)
+	for (i = from; i <= NF; i++) {
+		eq = index($i, "=")
+		key = substr($i, 1, eq - 1)
+		if (eq && !(key in word))
+			word[key] = substr($i, eq + 1)
+	}
 }
 
 function complain(what)

@@ -245,7 +245,7 @@ static int cow_child(char *p)
 static void test_fork(void)
 {
 	char *p = map(300 * PAGE, PROT_READ | PROT_WRITE, 0);
-	int i;
+	int i, status = 1;
 
 	fill(p, 300 * PAGE, 7);
 	ok(!child(false, cow_child, p), "fork: child on nested paging has its own copy");
@@ -258,8 +258,8 @@ static void test_fork(void)
 		if (!pid)
 			_exit(verify(p, 300 * PAGE, 7 + i) ? 0 : 1);
 		fill(p, 300 * PAGE, 8 + i);
-		waitpid(pid, NULL, 0);
-		if (!verify(p, 300 * PAGE, 8 + i))
+		waitpid(pid, &status, 0);
+		if (status || !verify(p, 300 * PAGE, 8 + i))
 			break;
 	}
 	ok(i == 5, "fork: parent writes while the child reads");
@@ -285,6 +285,31 @@ static void test_mremap(void)
 	ok(r == q + 7 * PAGE, "mremap: single pages move");
 	check("mremap");
 	munmap(q, 4 * HUGE);
+}
+
+/* A page table moves, with its twin, to where there is no table above it that has one. */
+static void test_mremap_far(void)
+{
+	const size_t gib = 1UL << 30;
+	char *area = mmap(NULL, 3 * gib, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *from, *to, *p;
+
+	from = map(2 * HUGE, PROT_READ | PROT_WRITE, 0);
+	madvise(from, 2 * HUGE, MADV_NOHUGEPAGE);
+	if (area == MAP_FAILED)
+		bail("mmap");
+	from = (char *)(((unsigned long)from + HUGE - 1) & ~(HUGE - 1));
+	fill(from, HUGE, 5);
+	to = (char *)(((unsigned long)area + gib - 1) & ~(gib - 1)) + 7 * HUGE;
+	munmap(area, 3 * gib);
+	p = mremap(from, HUGE, HUGE, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	ok(p == to, "mremap: to another GiB");
+	check("mremap, not used since");
+	(void)*(volatile char *)(p + 9 * PAGE);
+	check("mremap, one page used");
+	ok(verify(p, HUGE, 5), "mremap: data");
+	check("mremap, all used");
+	munmap(p, HUGE);
 }
 
 static void test_huge(void)
@@ -865,6 +890,7 @@ int main(int argc, char **argv)
 		{ "segv", test_segv },
 		{ "fork", test_fork },
 		{ "mremap", test_mremap },
+		{ "mremap-far", test_mremap_far },
 		{ "huge", test_huge },
 		{ "flush", test_flush },
 		{ "shared", test_shared },
