@@ -396,6 +396,17 @@ function headline(    i)
 	end_table()
 }
 
+# Cells in which most of the data is mapped by smaller pages than were asked for
+function small_pages(    i, m, j, s)
+{
+	for (i = 1; i <= nr_work; i++)
+		for (m = 1; m <= nr_modes; m++)
+			for (j = 1; j <= 3; j++)
+				if (get(work[i], mode[m], j, "mapped_page") + 0 < get(work[i], mode[m], j, "guest_page") + 0)
+					s = s (s ? ", " : "") work[i] " " mode[m] " " page_name[j]
+	return s
+}
+
 function pages(    i, j, v)
 {
 	section("pages", "Page sizes")
@@ -413,6 +424,9 @@ function pages(    i, j, v)
 			td(mean("tpt-opt", "shadow", j), "%.2f") td("", ""))
 	}
 	end_table()
+	v = small_pages()
+	if (v)
+		para("Most of their data is mapped by 4 KiB pages all the same: " esc(v) ". Huge pages are given when a large area is touched for the first time, or later by khugepaged, whenever it comes by.")
 }
 
 function per_walk(w, m, p, k,    walks, v)
