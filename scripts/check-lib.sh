@@ -74,6 +74,28 @@ tap()
 	[ "$tap_n" -gt 0 ] || not_ok "$1" 'it printed no result'
 }
 
+# csv FILE COLUMN [NAME=VALUE...]: the column of those lines whose other columns have these values
+csv()
+{
+	csv_file=$1 csv_column=$2
+	shift 2
+	awk -F, -v column="$csv_column" -v where="$*" '
+	NR == 1 {
+		for (i = 1; i <= NF; i++)
+			c[$i] = i
+		n = split(where, w, " ")
+		next
+	}
+	{
+		for (i = 1; i <= n; i++) {
+			split(w[i], is, "=")
+			if ($c[is[1]] != is[2])
+				next
+		}
+		print $c[column]
+	}' "$csv_file"
+}
+
 # series_applied SERIES: is there anything to test?
 series_applied()
 {

@@ -292,13 +292,11 @@ static void test_mremap_far(void)
 {
 	const size_t gib = 1UL << 30;
 	char *area = mmap(NULL, 3 * gib, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	char *from, *to, *p;
+	char *from = map_huge(HUGE), *to, *p;
 
-	from = map(2 * HUGE, PROT_READ | PROT_WRITE, 0);
-	madvise(from, 2 * HUGE, MADV_NOHUGEPAGE);
 	if (area == MAP_FAILED)
 		bail("mmap");
-	from = (char *)(((unsigned long)from + HUGE - 1) & ~(HUGE - 1));
+	madvise(from, HUGE, MADV_NOHUGEPAGE);
 	fill(from, HUGE, 5);
 	to = (char *)(((unsigned long)area + gib - 1) & ~(gib - 1)) + 7 * HUGE;
 	munmap(area, 3 * gib);
@@ -762,11 +760,13 @@ static void test_hugetlb_copied(void)
 	volatile int *step = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	const size_t other = 300 * PAGE;
 	int round, old = 0, status, wrong = 0;
+	cpu_set_t before;
 
 	if (step == MAP_FAILED || write_file("/proc/sys/vm/nr_hugepages", "4") < 0) {
 		skip("hugetlb, copied: no pages");
 		return;
 	}
+	sched_getaffinity(0, sizeof(before), &before);
 	for (round = 0; round < 20; round++) {
 		volatile char *p = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
 					MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
@@ -798,6 +798,7 @@ static void test_hugetlb_copied(void)
 	}
 	ok(!old && !wrong, "hugetlb: after the copy, all of it is (%d of %d times not)", old, round);
 	check("hugetlb copied");
+	sched_setaffinity(0, sizeof(before), &before);
 	munmap((void *)step, PAGE);
 	write_file("/proc/sys/vm/nr_hugepages", "0");
 }
